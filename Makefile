@@ -1,0 +1,50 @@
+# Everything a person does with this repository; `make` lists it. Needs make and Python 3.11 or newer, nothing else:
+# the first command makes .venv from the hash-locked requirements, the next ones reuse it.
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: help demo test up check bench lock
+
+help:
+	@echo 'make demo    tell the story end to end on a real Kafka and PostgreSQL, with evidence at each step'
+	@echo 'make up      run everything until Ctrl-C; .local/stack.json says where'
+	@echo 'make test    run all tests'
+	@echo 'make check   ruff, mypy --strict, import-linter'
+	@echo 'make bench   measure, and print the figures'
+	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
+	@echo
+	@echo 'Kafka and PostgreSQL come from the environment (PORTFOLIO_BUS_STACK_KAFKA, PORTFOLIO_BUS_STACK_POSTGRES),'
+	@echo 'else from Docker, else from processes of this machine. PYTHON=… chooses the Python for .venv.'
+
+demo: .venv/.ready
+	@$(BIN)/python -m deploy.local.demo
+
+up: .venv/.ready
+	@$(BIN)/python -m deploy.local up
+
+test: .venv/.ready
+	$(BIN)/python -m pytest tests
+
+check: .venv/.ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.ready
+	@$(BIN)/python -m deploy.local.bench
+
+lock: .venv/.ready
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header -q -o requirements.lock
+
+# The stamp comes last: an installation that was broken off is taken up again by the next command.
+.venv/.ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: name another one, as in make PYTHON=python3.12"; \
+		exit 1; }
+	@echo 'Preparing .venv with the locked dependencies (only this once, about a minute) …'
+	@$(PYTHON) -m venv .venv || { echo "'$(PYTHON)' has no venv module: install it (Debian: python3-venv)"; exit 1; }
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q --require-hashes -r requirements.lock
+	@touch .venv/.ready

@@ -1,0 +1,57 @@
+"""Every message of the bus by its type, and the state that each compacted topic holds."""
+
+from types import MappingProxyType
+from typing import Final
+
+from . import accounts, allocations, configurations, orders, rebalancings, replies, subscriptions
+from .base import Message, StateEvent
+from .topics import Topic
+
+#: `ce_type` -> class, of every message that may be sent.
+MESSAGES: Final[MappingProxyType[str, type[Message]]] = MappingProxyType(
+    {
+        message.__name__: message
+        for message in (
+            accounts.AccountCreated,
+            accounts.AccountUpdated,
+            allocations.AllocationCreated,
+            allocations.AllocationDeleted,
+            configurations.ConfigurationCreated,
+            configurations.ConfigurationDeleted,
+            configurations.CreateConfiguration,
+            configurations.DeleteConfiguration,
+            orders.OrderPlaced,
+            orders.OrderProcessingStarted,
+            orders.OrderFilled,
+            orders.OrderSettled,
+            orders.OrderCancelled,
+            orders.PlaceOrder,
+            orders.CancelOrder,
+            orders.StartOrderProcessing,
+            orders.FillOrder,
+            orders.SettleOrder,
+            orders.RejectOrder,
+            rebalancings.RebalancingOrderCreated,
+            rebalancings.RebalancingOrderProcessingStarted,
+            rebalancings.RebalancingOrderFilled,
+            rebalancings.RebalancingOrderCancelled,
+            rebalancings.RequestRebalancing,
+            rebalancings.StartRebalancingOrder,
+            rebalancings.FillRebalancingOrder,
+            rebalancings.CancelRebalancingOrder,
+            replies.CommandAccepted,
+            replies.CommandRejected,
+            subscriptions.SubscriptionDisabled,
+        )
+    }
+)
+
+_STATES: Final[dict[str, type[StateEvent]]] = {
+    state.topic.name: state
+    for state in (accounts.AccountState, allocations.AllocationState, configurations.ConfigurationState)
+}
+
+
+def state_of(topic: Topic | str) -> type[StateEvent] | None:
+    """The whole-state body that every event on a compacted topic has, whatever its type; None for other topics."""
+    return _STATES.get(topic if isinstance(topic, str) else topic.name)

@@ -1,0 +1,167 @@
+"""The envelope: CloudEvents 1.0 in Kafka's binary binding, with the project's extensions and `traceparent`.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from .unreadable import Unreadable, UnreadableEnvelope
+from .values import as_utc, format_time, parse_time
+
+SPEC_VERSION: Final = "1.0"
+CONTENT_TYPE: Final = "application/json"
+
+#: Field of Envelope -> header and the most characters that its value may have.
+_TEXTS: Final = {
+    "id": ("ce_id", 128),
+    "type": ("ce_type", 128),
+    "source": ("ce_source", 256),
+    "subject": ("ce_subject", 256),
+    "correlation_id": ("ce_correlationid", 256),
+    "causation_id": ("ce_causationid", 256),
+}
+_REQUIRED: Final = ("ce_specversion", "content-type", "ce_id", "ce_type", "ce_source", "ce_time", "ce_clientid")
+_KNOWN: Final = frozenset((*_REQUIRED, "ce_subject", "ce_correlationid", "ce_causationid", "traceparent"))
+_MAX_OTHER: Final = 256
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_JSON = re.compile(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What is known of a message besides its body.
+
+    `id` is unique within `client_id` and `source`; `time` is when it happened, and the same in every copy;
+    `correlation_id` is the request that it all began with, `causation_id` the message that caused this one.
+    Raises UnreadableEnvelope when a value could not be read back from the headers.
+    """
+
+    id: str
+    type: str
+    source: str
+    time: datetime
+    client_id: UUID
+    subject: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+    def __post_init__(self) -> None:
+        for field, (header, longest) in _TEXTS.items():
+            text: str | None = getattr(self, field)
+            if text is not None:
+                _check_text(header, text, longest)
+        if self.traceparent is not None and not _is_traceparent(self.traceparent):
+            raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, "header traceparent is not as in W3C Trace Context")
+        try:
+            object.__setattr__(self, "time", as_utc(self.time))
+        except ValueError as error:
+            raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header ce_time: {error}") from error
+
+
+def to_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """The Kafka headers of an envelope; attributes that it does not have are left out."""
+    headers = {
+        "ce_specversion": SPEC_VERSION,
+        "content-type": CONTENT_TYPE,
+        "ce_id": envelope.id,
+        "ce_type": envelope.type,
+        "ce_source": envelope.source,
+        "ce_time": format_time(envelope.time),
+        "ce_subject": envelope.subject,
+        "ce_clientid": str(envelope.client_id),
+        "ce_correlationid": envelope.correlation_id,
+        "ce_causationid": envelope.causation_id,
+        "traceparent": envelope.traceparent,
+    }
+    return [(name, value.encode()) for name, value in headers.items() if value is not None]
+
+
+def read_envelope(headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
+    """Read the envelope from a record's headers; UnreadableEnvelope names the header that is wrong.
+
+    Headers that the envelope does not know are ignored, except that every header must be UTF-8. A `traceparent` that is
+    not valid is ignored too, as W3C Trace Context demands: a broken trace must not stop a message.
+    """
+    texts = _texts_of(headers)
+    for name in _REQUIRED:
+        if name not in texts:
+            raise UnreadableEnvelope(Unreadable.MISSING_ATTRIBUTE, f"header {name} is missing")
+    _check_format(texts)
+    traceparent = texts.get("traceparent")
+    return Envelope(
+        id=texts["ce_id"],
+        type=texts["ce_type"],
+        source=texts["ce_source"],
+        time=_time_of(texts["ce_time"]),
+        client_id=_client_of(texts["ce_clientid"]),
+        subject=texts.get("ce_subject"),
+        correlation_id=texts.get("ce_correlationid"),
+        causation_id=texts.get("ce_causationid"),
+        traceparent=traceparent if traceparent and _is_traceparent(traceparent) else None,
+    )
+
+
+def _texts_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for name, value in headers:
+        text = _decoded(name, value)
+        if name not in _KNOWN:
+            continue
+        if name in texts:
+            raise UnreadableEnvelope(Unreadable.DOUBLED_ATTRIBUTE, f"header {name} stands there more than once")
+        texts[name] = text
+    return texts
+
+
+def _decoded(name: str, value: bytes | None) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UnreadableEnvelope(Unreadable.NOT_UTF8_HEADER, f"the header name {name!a} is not UTF-8") from error
+    try:
+        return "" if value is None else value.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableEnvelope(Unreadable.NOT_UTF8_HEADER, f"header {name!a} is not UTF-8") from error
+
+
+def _check_format(texts: dict[str, str]) -> None:
+    for name in ("ce_specversion", "content-type", "ce_time", "ce_clientid"):
+        _check_text(name, texts[name], _MAX_OTHER)
+    if texts["ce_specversion"] != SPEC_VERSION:
+        raise UnreadableEnvelope(Unreadable.WRONG_VERSION, f"header ce_specversion is not {SPEC_VERSION}")
+    if not _JSON.fullmatch(texts["content-type"]):
+        raise UnreadableEnvelope(Unreadable.WRONG_CONTENT_TYPE, f"header content-type is not {CONTENT_TYPE}")
+
+
+def _check_text(header: str, text: str, longest: int) -> None:
+    if not text:
+        raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} is empty")
+    if len(text) > longest:
+        raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} is longer than {longest} characters")
+    if _CONTROL.search(text):
+        raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} contains control characters")
+
+
+def _is_traceparent(text: str) -> bool:
+    return len(text) <= _MAX_OTHER and _TRACEPARENT.fullmatch(text) is not None
+
+
+def _time_of(text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header ce_time: {error}") from error
+
+
+def _client_of(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, "header ce_clientid is not a UUID")
+    return UUID(text)

@@ -1,0 +1,120 @@
+"""The read barrier: before deciding on a copy, let the copy apply everything that was readable when we were asked.
+
+The partitions are computed from the keys and never taken from where a message arrived: an upstream's producer may
+partition differently. What the barrier compares is the last stable offset of those partitions with the positions that
+the keeper of the copies has stored in the transactions that applied them.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.contracts import Topic, partition_of
+
+from .kafka import Kafka
+from .projections import applied
+from .unit_of_work import Database
+
+_FIRST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.05
+_REQUEST_SECONDS = 3.0
+
+Targets = Mapping[tuple[str, int], int]
+
+
+class BarrierNotPassedError(TimeoutError):
+    """The copies have not come far enough in time; nothing may be decided on them."""
+
+
+class ReadBarrier:
+    """Waits until one keeper of copies has come as far as Kafka had when the wait began."""
+
+    def __init__(self, kafka: Kafka, database: Database, keeper: str, topics: Sequence[Topic], partitions: int) -> None:
+        #: `keeper` is the consumer group whose applied positions count; `topics` are those its copies are made from
+        self._kafka = kafka
+        self._database = database
+        self._keeper = keeper
+        self._topics = topics
+        self._partitions = partitions
+        self._client: AIOKafkaConsumer | None = None
+        self._asking: asyncio.Task[Targets] | None = None
+        self._next: asyncio.Task[Targets] | None = None
+        self._known: dict[tuple[str, int], int] = {}
+
+    async def wait(self, keys: Iterable[str], *, seconds: float = 5.0) -> None:
+        """Return once the copies of `keys` are as new as Kafka was at the call; raises BarrierNotPassedError."""
+        wanted = {partition_of(key, self._partitions) for key in keys}
+        if not wanted:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                ends = await self._ends()
+                targets = {(topic, partition): end for (topic, partition), end in ends.items() if partition in wanted}
+                await self._until(targets)
+        except TimeoutError as late:
+            raise BarrierNotPassedError(self._keeper) from late
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        for task in (self._asking, self._next):
+            if task is not None:
+                task.cancel()
+        if self._client is not None:
+            await self._client.stop()
+            self._client = None
+
+    async def _ends(self) -> Targets:
+        """The last stable offsets, asked for after this call began; callers that wait meanwhile share the next request."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask_after(self._asking))
+        return await asyncio.shield(self._next)
+
+    async def _ask_after(self, current: asyncio.Task[Targets] | None) -> Targets:
+        if current is not None:
+            await asyncio.wait([current])
+        self._asking, self._next = self._next, None
+        return await self._ask()
+
+    async def _ask(self) -> Targets:
+        client = await self._connected()
+        partitions = [
+            TopicPartition(self._kafka.physical(topic.name), number)
+            for topic in self._topics
+            for number in range(self._partitions)
+        ]
+        async with asyncio.timeout(_REQUEST_SECONDS):
+            ends = await client.end_offsets(partitions)
+        return {(self._kafka.logical(tp.topic), tp.partition): end for tp, end in ends.items()}
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._client is None:
+            # The end that a read-committed consumer is told is the last stable offset.
+            client = AIOKafkaConsumer(
+                bootstrap_servers=self._kafka.bootstrap,
+                client_id=self._kafka.client_id,
+                isolation_level="read_committed",
+                request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+                enable_auto_commit=False,
+            )
+            try:
+                await client.start()
+            except BaseException:
+                await client.stop()
+                raise
+            self._client = client
+        return self._client
+
+    async def _until(self, targets: Targets) -> None:
+        pause = _FIRST_PAUSE
+        while not self._passed(targets):
+            async with self._database.reading() as connection:
+                self._known = await applied(connection, self._keeper)
+            if self._passed(targets):
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _passed(self, targets: Targets) -> bool:
+        # Positions only grow, so what was read from the database once can be trusted for good.
+        return all(self._known.get(where, 0) >= end for where, end in targets.items())

@@ -1,0 +1,177 @@
+"""FastStream's end of the consumers: one batch subscriber per group, at least once, reading committed messages only.
+
+Two things are added to what FastStream brings. Its batch loop sleeps after every empty poll, which costs latency or
+processor time; our client waits for records inside the poll instead. And a position that lies before the log's start
+is never skipped in silence: such a consumer takes nothing more and is reported (P7).
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+
+from .consuming import Consumer
+from .kafka import Kafka
+from .liveness import Liveness
+from .projections import Positions
+
+_BATCH = 500
+_WAIT_MS = 500
+#: how long a batch may take before its consumer counts as hanging, in seconds; below the poll interval
+_HANGS_AFTER = 120.0
+_POLL_INTERVAL_MS = 300_000
+_SESSION_MS = 6_000
+_HEARTBEAT_MS = 1_500
+
+_log = structlog.get_logger("bus")
+
+Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
+Idle = Callable[[Positions], Awaitable[None]]
+
+
+class BatchConsumer(AIOKafkaConsumer):
+    """An aiokafka consumer whose `getmany` answers when there is something, and tells what it saw meanwhile."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._expected: dict[TopicPartition, int] = {}
+        #: partitions whose log begins behind the position that we wanted to read next
+        self.lost: dict[TopicPartition, str] = {}
+        self.beat: Callable[[], None] = lambda: None
+        self.idle: Idle | None = None
+        self.logical: Callable[[str], str] = str
+
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Fetched:
+        """Wait for records; between the waits, report positions that moved without any."""
+        while True:
+            fetched: Fetched = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+            self.beat()
+            await self._check_log_start(fetched)
+            if fetched and not self.lost:
+                return fetched
+            if self.idle is not None and not self.lost:
+                await self.idle(await self.positions())
+
+    async def positions(self) -> Positions:
+        """The offsets of the next records of all assigned partitions."""
+        return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in self.assignment()}
+
+    async def _check_log_start(self, fetched: Fetched) -> None:
+        jumped = [
+            tp for tp, records in fetched.items() if tp in self._expected and records[0].offset > self._expected[tp]
+        ]
+        # A jump is ordinary (compaction, aborted transactions) unless the log now begins behind where we stood.
+        starts = await self.beginning_offsets(jumped) if jumped else {}
+        self.note_lost({tp: start for tp, start in starts.items() if start > self._expected[tp]})
+        self._expected = {tp: await self.position(tp) for tp in fetched} | {
+            tp: at for tp, at in self._expected.items() if tp not in fetched and tp in self.assignment()
+        }
+
+    def note_lost(self, starts: dict[TopicPartition, int]) -> None:
+        """Stop over records that were deleted before they were read."""
+        for tp, start in starts.items():
+            self.lost[tp] = f"{tp.topic}/{tp.partition} begins at {start}, behind the stored position"
+            _log.critical("records were deleted before they were read", topic=tp.topic, partition=tp.partition)
+
+
+class _Broker(KafkaBroker):
+    """A FastStream broker whose subscribers read with our client."""
+
+    async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
+        await super()._connect()
+        settings = self.config.broker_config
+        options: partial[AIOKafkaConsumer] = settings.builder  # type: ignore[assignment]
+        settings.builder = partial(BatchConsumer, *options.args, **options.keywords)
+        return settings.builder
+
+
+class Bus:
+    """The running consumers of one process."""
+
+    def __init__(self, kafka: Kafka, liveness: Liveness) -> None:
+        self._kafka = kafka
+        self._liveness = liveness
+        self._broker = _Broker(
+            kafka.bootstrap.split(","),
+            client_id=kafka.client_id,
+            allow_auto_create_topics=False,
+            consumer_only=True,
+            apply_types=False,
+            graceful_timeout=20.0,
+            logger=None,
+        )
+        self._attached: list[tuple[Consumer, Any]] = []
+
+    def attach(self, consumer: Consumer) -> None:
+        """Let `consumer` take its group's batches once the bus has started."""
+        group = consumer.subscriber.group
+        subscriber: Any = self._broker.subscriber(
+            *[self._kafka.physical(topic.name) for topic in consumer.subscriber.all_topics],
+            group_id=self._kafka.physical(group),
+            batch=True,
+            max_records=_BATCH,
+            batch_timeout_ms=_WAIT_MS,
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=_SESSION_MS,
+            heartbeat_interval_ms=_HEARTBEAT_MS,
+            max_poll_interval_ms=_POLL_INTERVAL_MS,
+            parser=partial(_unparsed, lambda: subscriber.consumer),
+            decoder=_undecoded,
+        )
+
+        async def take(records: tuple["ConsumerRecord[bytes, bytes]", ...]) -> None:
+            client: BatchConsumer = subscriber.consumer
+            touched = {TopicPartition(record.topic, record.partition) for record in records}
+            after = {(self._kafka.logical(tp.topic), tp.partition): await client.position(tp) for tp in touched}
+            await consumer.take(records, after)
+
+        subscriber(take)
+        self._attached.append((consumer, subscriber))
+
+    async def start(self) -> None:
+        """Join the groups and begin to take batches."""
+        await self._broker.connect()
+        for consumer, subscriber in self._attached:
+            await subscriber.start()
+            client: BatchConsumer = subscriber.consumer
+            client.beat = self._liveness.loop(consumer.subscriber.group, hangs_after=_HANGS_AFTER)
+            client.idle = consumer.idle
+            client.logical = self._kafka.logical
+            for task in subscriber.tasks:
+                self._liveness.watch(consumer.subscriber.group, task)
+
+    async def stop(self) -> None:
+        """Take nothing new, let the batches in hand end, leave the groups."""
+        for consumer, _ in self._attached:
+            self._liveness.forget(consumer.subscriber.group)
+        await self._broker.stop()
+        for consumer, _ in self._attached:
+            await consumer.parking.close()
+
+    async def problem(self) -> str | None:
+        """Why the consumers are not ready: not joined yet, or stopped over lost records; None when they are."""
+        found = []
+        for consumer, subscriber in self._attached:
+            client: BatchConsumer | None = subscriber.consumer
+            # A member without partitions is ready as well: there may be more replicas than partitions.
+            if client is None or client._coordinator.generation < 0:  # noqa: SLF001 -- aiokafka tells it nowhere else
+                found.append(f"{consumer.subscriber.group} has not joined its group")
+            else:
+                found.extend(client.lost.values())
+        return "; ".join(found) or None
+
+
+async def _unparsed(client: Callable[[], BatchConsumer], records: tuple[Any, ...]) -> KafkaAckableMessage:
+    """Hand the raw records on: FastStream's own parser fails for ever on headers that are not UTF-8."""
+    return KafkaAckableMessage(body=b"", headers={}, raw_message=records, consumer=client())
+
+
+async def _undecoded(message: KafkaAckableMessage) -> Any:
+    return message.raw_message

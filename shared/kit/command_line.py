@@ -1,0 +1,68 @@
+"""The command line that every service has: migrate, run, redrive."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+
+from . import service as services
+from .logs import configure_logs
+from .redrive import redrive
+from .service import Role, Service
+from .settings import KitSettings, settings_or_exit
+
+S = TypeVar("S", bound=KitSettings)
+T = TypeVar("T")
+
+
+def service_commands(name: str, settings: type[S], build: Callable[[S], Service]) -> typer.Typer:
+    """The commands of the service `name`; `build` is its composition root."""
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=f"portfolio-bus: {name}")
+
+    @app.command()
+    def migrate() -> None:
+        """Bring the database to the newest schema, then create the topics that are missing."""
+        created = in_loop(services.migrate, build, settings, name)
+        typer.echo(f"{name}: schema is current, {len(created)} topics created")
+
+    @app.command()
+    def run(
+        roles: Annotated[str, typer.Option(help="which of api, consumers, workers, parted by commas")] = "",
+    ) -> None:
+        """Run until told to stop (SIGTERM, Ctrl-C)."""
+        wanted = frozenset(Role(role.strip()) for role in roles.split(",") if role.strip()) or frozenset(Role)
+        in_loop(lambda service: services.run(service, wanted), build, settings, name)
+
+    @app.command("redrive")
+    def redrive_(
+        group: Annotated[str, typer.Argument(help="the consumer group whose parked messages go back to it")],
+        reason: Annotated[str, typer.Option(help="only those parked for this reason")] = "",
+    ) -> None:
+        """Send a group's parked messages back to that group alone."""
+        count = in_loop(lambda service: redrive(service.kafka, group, reason=reason or None), build, settings, name)
+        typer.echo(f"{count} messages redriven to {group}")
+
+    return app
+
+
+def in_loop(
+    work: Callable[[Service], Coroutine[Any, Any, T]], build: Callable[[S], Service], settings: type[S], name: str
+) -> T:
+    """Build the service from the environment and do `work` with it."""
+    chosen = settings_or_exit(settings)
+    configure_logs(name, chosen.log_level)
+
+    async def with_service() -> T:
+        return await work(build(chosen))
+
+    return uvloop.run(with_service())
+
+
+def main(app: typer.Typer) -> None:
+    """Run the command line; Ctrl-C is no error."""
+    try:
+        app()
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise SystemExit(130) from None

@@ -1,0 +1,168 @@
+"""How a batch is taken: read, decided on in one transaction, and each failure brought to its fate.
+
+The offsets are committed by FastStream when `take` returns; when it raises, every partition of the batch is rewound.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from shared.contracts import Command, StateEvent
+
+from . import inbox
+from .boundaries import Boundary, reached
+from .commands import answer_all
+from .fate import Fate, delay_after, fate_of
+from .kafka import Kafka
+from .parking import Parked, Parking
+from .projections import Positions, advance
+from .received import BadCommand, Received, Taken, UnreadableRecord, read
+from .refusals import Refused
+from .subscriber import Subscriber
+from .unit_of_work import Database, UnitOfWork
+
+_log = structlog.get_logger("consumer")
+
+Records = Sequence["ConsumerRecord[bytes, bytes]"]
+
+
+class NotNowError(Exception):
+    """The batch is to be taken again later; nothing of it may be committed."""
+
+
+class Consumer:
+    """Takes the batches of one subscriber."""
+
+    def __init__(self, subscriber: Subscriber, database: Database, kafka: Kafka) -> None:
+        self.subscriber = subscriber
+        self.database = database
+        self.kafka = kafka
+        self.parking = Parking(kafka, subscriber.group)
+        #: how often each fate was met, by its name
+        self.counts: dict[str, int] = {}
+        self._stored: dict[tuple[str, int], int] = {}
+
+    async def take(self, records: Records, positions: Positions) -> None:
+        """Take `records`; `positions` are the consumer's own after them."""
+        reached(Boundary.BATCH_READ)
+        batch = [self._read(record) for record in records]
+        await self._park_unreadable(batch)
+        try:
+            await self._apply(batch, positions)
+        except Exception as fault:
+            await self._after(fault, batch, positions)
+        reached(Boundary.BATCH_DONE)
+        self._count("done", len(batch))
+
+    async def idle(self, positions: Positions) -> None:
+        """Nothing came: store positions that moved over markers alone, so that no barrier waits for them."""
+        moved = {where: at for where, at in positions.items() if self._stored.get(where, 0) < at}
+        if not self.subscriber.keeps_copies or not moved:
+            return
+        async with self.database.unit_of_work() as work:
+            await advance(work.connection, self.subscriber.group, moved)
+        self._stored.update(moved)
+
+    def _read(self, record: "ConsumerRecord[bytes, bytes]") -> Taken:
+        taken = read(record, self.kafka.logical(record.topic), keeps_copies=self.subscriber.keeps_copies)
+        # Copies are applied by revision, and commands are known by their id alone: neither needs a time.
+        if self.subscriber.keeps_copies or not isinstance(taken, Received) or _is_command(taken):
+            return taken
+        time, now = taken.envelope.time, datetime.now(UTC)
+        if inbox.from_the_future(time, now):
+            return UnreadableRecord(record, taken.origin, "from_the_future", f"its time is {time.isoformat()}")
+        if inbox.too_old(time, now) and not isinstance(taken.body, StateEvent):
+            return UnreadableRecord(record, taken.origin, "too_old", f"its time is {time.isoformat()}")
+        return taken
+
+    async def _park_unreadable(self, batch: Sequence[Taken]) -> None:
+        for item in batch:
+            if isinstance(item, UnreadableRecord):
+                await self._park(item, item.reason, item.detail, attempts=1)
+
+    async def _apply(self, batch: Sequence[Taken], positions: Positions) -> None:
+        commands = [item for item in batch if not isinstance(item, UnreadableRecord) and _is_command(item)]
+        events = [item for item in batch if isinstance(item, Received) and not _is_command(item)]
+        understood = [item for item in batch if isinstance(item, Received)]
+        await self.subscriber.before(understood)
+        async with self.database.unit_of_work() as work:
+            await self.subscriber.locks(work, understood)
+            fresh = await self._fresh(work, events)
+            reached(Boundary.INBOX_WRITTEN)
+            await answer_all(work, self.subscriber, commands)
+            for turn in self.subscriber.in_turns(fresh):
+                await turn.handler(work, turn.messages)
+            await self._shut(work, batch)
+            if self.subscriber.keeps_copies:
+                await advance(work.connection, self.subscriber.group, positions)
+        self._stored.update(positions)
+
+    async def _fresh(self, work: UnitOfWork, events: Sequence[Received[Any]]) -> Sequence[Received[Any]]:
+        # Copies are applied by revision, which turns away copies of messages of any age.
+        if self.subscriber.keeps_copies:
+            return events
+        now = datetime.now(UTC)
+        # State that is older than the inbox comes from a rebuild: it announces nothing new.
+        within = [each for each in events if not inbox.too_old(each.envelope.time, now)]
+        return await inbox.first_time(work.connection, self.subscriber.group, within)
+
+    async def _shut(self, work: UnitOfWork, batch: Sequence[Taken]) -> None:
+        keys = [item.key for item in batch if isinstance(item, UnreadableRecord) and item.key]
+        if keys and self.subscriber.quarantine is not None:
+            await self.subscriber.quarantine(work, keys)
+
+    async def _after(self, fault: Exception, batch: Sequence[Taken], positions: Positions) -> None:
+        """The batch failed: take its messages one by one, so that a bad one does not take its neighbours along."""
+        if fate_of(fault, attempts=1, patience=self.subscriber.patience, may_park=True) is Fate.WAIT:
+            await self._not_now(fault)
+        _log.warning("batch failed, taking its messages singly", group=self.subscriber.group, exc_info=fault)
+        for item in batch:
+            if not isinstance(item, UnreadableRecord):
+                await self._take_one(item)
+        await self._apply([item for item in batch if isinstance(item, UnreadableRecord)], positions)
+
+    async def _take_one(self, item: Received[Any] | BadCommand) -> None:
+        attempts = 0
+        while True:
+            try:
+                return await self._apply([item], {})
+            except Exception as fault:
+                attempts += 1
+                if await self._settled(item, fault, attempts):
+                    return None
+
+    async def _settled(self, item: Received[Any] | BadCommand, fault: Exception, attempts: int) -> bool:
+        fate = fate_of(
+            fault, attempts=attempts, patience=self.subscriber.patience, may_park=not self.subscriber.keeps_copies
+        )
+        self._count(fate, 1)
+        if fate is Fate.WAIT:
+            await self._not_now(fault)
+        if fate is Fate.PARK:
+            reason = "refused" if isinstance(fault, Refused) else "out_of_patience"
+            await self._park(item, reason, f"{type(fault).__name__}: {fault}", attempts)
+            return True
+        await asyncio.sleep(delay_after(attempts))
+        return False
+
+    async def _not_now(self, fault: Exception) -> None:
+        _log.warning("batch waits", group=self.subscriber.group, fault=repr(fault))
+        await asyncio.sleep(delay_after(4))
+        raise NotNowError(self.subscriber.group) from fault
+
+    async def _park(self, item: Taken, reason: str, detail: str, attempts: int) -> None:
+        await self.parking.park(item.record, Parked(item.origin, reason, detail, attempts))
+        reached(Boundary.PARKED)
+        self._count(f"parked: {reason}", 1)
+
+    def _count(self, fate: str, messages: int) -> None:
+        self.counts[fate] = self.counts.get(fate, 0) + messages
+
+
+def _is_command(item: Taken) -> bool:
+    return isinstance(item, BadCommand) or (isinstance(item, Received) and isinstance(item.body, Command))
+

@@ -1,0 +1,24 @@
+"""Which errors say that a part of the infrastructure is away, and not that a message or a request is wrong."""
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+#: What starts a loop over, whatever lies behind it.
+INFRASTRUCTURE: tuple[type[Exception], ...] = (KafkaError, DBAPIError, PoolTimeoutError, asyncpg.InterfaceError, OSError)
+
+#: SQLSTATE classes that pass by themselves: connection, resources, operator, system; and what a rerun settles.
+_PASSING = ("08", "53", "57", "58", "40")
+
+
+def is_infrastructure(fault: BaseException) -> bool:
+    """Whether `fault` is nobody's message's fault: the same work may well succeed later, unchanged."""
+    if isinstance(fault, InterfaceError | OperationalError | PoolTimeoutError | KafkaError | OSError):
+        return True
+    if isinstance(fault, asyncpg.InterfaceError):
+        return True
+    if isinstance(fault, DBAPIError):
+        state = getattr(fault.orig, "sqlstate", None) or ""
+        return state.startswith(_PASSING)
+    return False

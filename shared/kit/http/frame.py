@@ -1,0 +1,82 @@
+"""The outermost layer of every request: its id, its log context, its one log line, and the last net for faults."""
+
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from shared.kit.logs import get_logger
+
+from .headers import REQUEST_ID, taken_or_made_request_id
+from .problems import problem_for
+
+log = get_logger(__name__)
+
+
+class RequestFrame:
+    """Names each request, and turns whatever escapes the application into a problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Put the frame around `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = taken_or_made_request_id(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = request_id
+        answer = _Answer(send, request_id)
+        began = time.perf_counter()
+        with bound_contextvars(request_id=request_id, correlation_id=request_id):
+            try:
+                await self._with_a_net(scope, receive, answer)
+            finally:
+                _tell(scope, answer.status, 1000 * (time.perf_counter() - began))
+
+    async def _with_a_net(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception as fault:
+            problem = problem_for(scope, fault)
+            if answer.status is not None:
+                # Half an answer is out: only cutting the connection tells the caller that it is not whole.
+                raise
+            await problem(scope, receive, answer.send)
+
+
+class _Answer:
+    """The answer on its way out: marked with the request id, its status remembered."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self.status: int | None = None
+        self._send = send
+        self._header = (REQUEST_ID, request_id.encode("ascii"))
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), self._header]}
+        await self._send(message)
+
+
+def _tell(scope: Scope, status: int | None, milliseconds: float) -> None:
+    template = _template_of(scope)
+    principal = scope["state"].get("principal")
+    # Probes come every few seconds for ever and say nothing while all is well.
+    write = log.debug if template.startswith("/health/") else log.info
+    write(
+        "request",
+        method=scope["method"],
+        route=template,
+        status=status,
+        ms=round(milliseconds, 2),
+        client_id=None if principal is None else str(principal.client_id),
+    )
+
+
+def _template_of(scope: Scope) -> str:
+    # The route itself knows only the part of its path below the router's prefix; FastAPI's context has the whole.
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    return str(getattr(context or scope.get("route"), "path", "unmatched"))

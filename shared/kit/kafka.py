@@ -1,0 +1,74 @@
+"""Kafka as one service of one installation sees it: addresses, physical names, clients with our settings."""
+
+import asyncio
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+#: what a parked message may need: the original and where it came from
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+#: large, since a relay sends thousands at a time: with aiokafka's 16 KiB every request carries thirty messages
+_BATCH_BYTES = 512 * 1024
+_TRANSACTION_MS = 10_000
+_REQUEST_MS = 5_000
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """Where the brokers are and how this installation prefixes its topics and groups."""
+
+    bootstrap: str
+    prefix: str = ""
+    client_id: str = "portfolio-bus"
+
+    def physical(self, name: str) -> str:
+        """The name of a topic or group on the broker."""
+        return self.prefix + name
+
+    def logical(self, physical: str) -> str:
+        """The name of a topic or group in the contract."""
+        return physical.removeprefix(self.prefix)
+
+    async def answers(self) -> bool:
+        """Whether any of the brokers accepts a connection at this moment."""
+        for address in self.bootstrap.split(","):
+            host, _, port = address.rpartition(":")
+            try:
+                async with asyncio.timeout(1):
+                    _, writer = await asyncio.open_connection(host, int(port))
+            except OSError:
+                continue
+            writer.close()
+            return True
+        return False
+
+    def transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
+        """A producer whose start fences the one before with the same id."""
+        return AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            client_id=self.client_id,
+            transactional_id=self.physical(transactional_id),
+            transaction_timeout_ms=_TRANSACTION_MS,
+            request_timeout_ms=_REQUEST_MS,
+            max_request_size=MAX_REQUEST_BYTES,
+            max_batch_size=_BATCH_BYTES,
+            acks="all",
+        )
+
+    def producer(self) -> AIOKafkaProducer:
+        """An idempotent producer for what needs no transaction: parked and redriven messages."""
+        return AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            client_id=self.client_id,
+            enable_idempotence=True,
+            request_timeout_ms=_REQUEST_MS,
+            max_request_size=MAX_REQUEST_BYTES,
+            acks="all",
+        )
+
+    def admin(self) -> AIOKafkaAdminClient:
+        """A client for creating and looking at topics."""
+        return AIOKafkaAdminClient(
+            bootstrap_servers=self.bootstrap, client_id=self.client_id, request_timeout_ms=_REQUEST_MS
+        )

@@ -1,0 +1,231 @@
+"""The relay: publishes the outbox to Kafka, in order per key, with a fence against its predecessors (P1, P2).
+
+One batch is one Kafka transaction: produce all, commit, delete by id. A crash between Kafka's commit and the delete
+publishes the run again, in the same order and with the same ids. Any error throws producer, batch and cursor away and
+starts over, so that a fenced relay never sends what it had read before it was fenced.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaProducer
+from sqlalchemy import text
+
+from .boundaries import Boundary, reached
+from .faults import INFRASTRUCTURE
+from .horizon import Horizon, Snapshot
+from .kafka import Kafka
+from .leases import Leases
+from .liveness import Beat
+from .unit_of_work import Database
+
+#: The visible rows of a shard above the cursor in id order, at most `rows` of them and about `bytes`, with the bounds
+#: of the snapshot that saw them. Answers one row without an id when nothing waits. Served by the primary key (shard, id).
+_READ = text(
+    """
+    WITH waiting AS (SELECT id, topic, key, headers, payload FROM outbox
+                     WHERE shard = :shard AND id > :cursor ORDER BY id LIMIT :rows),
+         measured AS (SELECT *, sum(octet_length(payload)) OVER before AS bytes_before FROM waiting
+                      WINDOW before AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+           pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
+           id, topic, key, headers::text AS headers, payload
+    FROM (SELECT) AS snapshot LEFT JOIN measured ON coalesce(bytes_before, 0) < :bytes
+    ORDER BY id
+    """
+)
+
+_DELETE = text("DELETE FROM outbox WHERE shard = :shard AND id = ANY(CAST(:ids AS bigint[]))")
+
+#: Which of the shards have anything at all; one query for all, however many are owned.
+_NEWS = text(
+    """
+    SELECT shard FROM unnest(CAST(:shards AS smallint[])) AS owned(shard)
+    WHERE EXISTS (SELECT FROM outbox WHERE outbox.shard = owned.shard)
+    """
+)
+
+_ROWS = 2000
+_BYTES = 4 * 1024 * 1024
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.2
+_AFTER_ERROR = 0.5
+_HEARTBEATS_PER_LEASE = 4
+
+_log = structlog.get_logger("relay")
+
+
+class LeaseLostError(Exception):
+    """Another relay has taken the shard in the meantime."""
+
+
+#: what throws producer, batch and cursor away
+STARTS_OVER: tuple[type[Exception], ...] = (*INFRASTRUCTURE, LeaseLostError)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One waiting message."""
+
+    id: int
+    topic: str
+    key: str
+    headers: str
+    payload: bytes
+
+
+class ShardRelay:
+    """Publishes one shard for as long as its lease is held."""
+
+    def __init__(self, shard: int, leases: Leases, kafka: Kafka, transactional_id: str) -> None:
+        self._shard = shard
+        self._leases = leases
+        self._kafka = kafka
+        self._transactional_id = transactional_id
+        self._news = asyncio.Event()
+        self._news.set()
+
+    def wake(self) -> None:
+        """There is something to publish."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled; every fault starts from nothing again."""
+        while True:
+            try:
+                await self._own()
+            except STARTS_OVER as fault:
+                _log.warning("shard starts over", shard=self._shard, fault=repr(fault))
+                await asyncio.sleep(_AFTER_ERROR)
+
+    async def _own(self) -> None:
+        reached(Boundary.RELAY_LEASED)
+        async with self._producer() as producer:
+            reached(Boundary.RELAY_FENCED)
+            # The lease may have run out while the producer started: then its new holder fences us, and not we it.
+            if not await self._leases.holds(self._shard):
+                raise LeaseLostError
+            await self._publish_all(producer)
+
+    async def _publish_all(self, producer: AIOKafkaProducer) -> None:
+        horizon = Horizon()
+        self._news.set()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            rows, snapshot = await self._read(horizon.cursor)
+            if rows:
+                self._news.set()
+                await self._publish(producer, rows)
+                await self._delete(rows)
+            horizon = horizon.after(snapshot)
+
+    @asynccontextmanager
+    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        producer = self._kafka.transactional_producer(self._transactional_id)
+        try:
+            await producer.start()
+            yield producer
+        finally:
+            await producer.stop()
+
+    async def _read(self, cursor: int) -> tuple[list[Row], Snapshot]:
+        asked = {"shard": self._shard, "cursor": cursor, "rows": _ROWS, "bytes": _BYTES}
+        async with self._leases.database.reading() as connection:
+            found = (await connection.execute(_READ, asked)).all()
+        reached(Boundary.RELAY_READ)
+        rows = [Row(row.id, row.topic, row.key, row.headers, row.payload) for row in found if row.id is not None]
+        # Fewer bytes than the limit can also end a batch early: only an empty answer proves that nothing is left.
+        last = rows[-1].id if rows else None
+        return rows, Snapshot(found[0].xmin, found[0].xmax, last, exhausted=not rows)
+
+    async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> None:
+        outbox = self._leases.database.outbox
+        async with producer.transaction():
+            sent = [
+                await producer.send(
+                    self._kafka.physical(row.topic),
+                    key=row.key.encode(),
+                    value=row.payload,
+                    partition=outbox.partition_of(row.key),
+                    headers=[(name, value.encode()) for name, value in orjson.loads(row.headers).items()],
+                )
+                for row in rows
+            ]
+            await asyncio.gather(*sent)
+            reached(Boundary.RELAY_PRODUCED)
+        reached(Boundary.RELAY_PUBLISHED)
+
+    async def _delete(self, rows: Sequence[Row]) -> None:
+        async with self._leases.database.reading() as connection:
+            await connection.execute(_DELETE, {"shard": self._shard, "ids": [row.id for row in rows]})
+        reached(Boundary.RELAY_DELETED)
+
+
+class Relay:
+    """Keeps this process's share of the shards published."""
+
+    def __init__(self, database: Database, kafka: Kafka, service: str, *, lease_seconds: float = 6.0) -> None:
+        self._database = database
+        self._kafka = kafka
+        self._service = service
+        self._leases = Leases(database, lease_seconds)
+        self._owned: dict[int, tuple[ShardRelay, asyncio.Task[None]]] = {}
+
+    async def run(self, beat: Beat) -> None:
+        """Until cancelled: keep the leases, wake the shards that have news."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_leases(beat))
+                tasks.create_task(self._pass_on_news())
+        finally:
+            await self._stop(list(self._owned))
+            async with asyncio.timeout(2):
+                await self._leases.leave()
+
+    async def _keep_leases(self, beat: Beat) -> None:
+        while True:
+            try:
+                await self._balance(await self._leases.shards())
+                beat()
+            except INFRASTRUCTURE as fault:
+                _log.warning("leases not kept", fault=repr(fault))
+            await asyncio.sleep(self._leases.seconds / _HEARTBEATS_PER_LEASE)
+
+    async def _balance(self, mine: set[int]) -> None:
+        surplus = [shard for shard in self._owned if shard not in mine]
+        if surplus:
+            await self._stop(surplus)
+            await self._leases.release(surplus)
+        for shard in mine - self._owned.keys():
+            relay = ShardRelay(shard, self._leases, self._kafka, f"{self._service}.relay.{shard}")
+            self._owned[shard] = relay, asyncio.create_task(relay.run(), name=f"relay-{shard}")
+
+    async def _stop(self, shards: Sequence[int]) -> None:
+        stopped = [self._owned.pop(shard)[1] for shard in shards]
+        for task in stopped:
+            task.cancel()
+        await asyncio.gather(*stopped, return_exceptions=True)
+
+    async def _pass_on_news(self) -> None:
+        """Commits of this process tell at once; those of others are found by a poll that slows down while idle."""
+        pause = _FIRST_PAUSE
+        while True:
+            news = await self._database.signal.wait(pause)
+            if not news:
+                news = await self._poll()
+            pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
+            for shard in news & self._owned.keys():
+                self._owned[shard][0].wake()
+
+    async def _poll(self) -> set[int]:
+        try:
+            async with self._database.reading() as connection:
+                return set((await connection.execute(_NEWS, {"shards": sorted(self._owned)})).scalars())
+        except INFRASTRUCTURE as fault:
+            _log.warning("outbox not polled", fault=repr(fault))
+            return set()

@@ -1,0 +1,283 @@
+"""A service as one process: its roles, their start and their orderly end.
+
+`api` serves HTTP, `consumers` take from Kafka, `workers` act on the clock (relay, housekeeping and the service's own).
+One process runs all of them unless it is told which; the health routes are served whatever the roles are.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import text
+
+from shared.contracts import Topic, parked_topic
+
+from . import inbox, schema
+from .auth import TokenVerifier
+from .bus import Bus
+from .consuming import Consumer
+from .faults import INFRASTRUCTURE
+from .http import create_app
+from .kafka import Kafka
+from .liveness import Beat, Check, Liveness, Readiness
+from .outbox import Outbox
+from .relay import Relay
+from .settings import KitSettings
+from .subscriber import Subscriber
+from .topics import check_partitions, ensure_topics
+from .unit_of_work import Database
+
+#: runs until cancelled and calls the beat at least every few seconds
+Worker = Callable[[Beat], Awaitable[None]]
+Closer = Callable[[], Awaitable[None]]
+
+#: how long a worker may go without a beat before it counts as hanging, in seconds
+_WORKER_HANGS_AFTER = 60.0
+_HOUSEKEEPING_EVERY = 3600.0
+_FORGET_COMMANDS = text("DELETE FROM command_inbox WHERE received_at < now() - interval '35 days'")
+
+_log = structlog.get_logger("service")
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    API = "api"
+    CONSUMERS = "consumers"
+    WORKERS = "workers"
+
+
+@dataclass
+class Service:
+    """What a service consists of; built by its `app.py` and run by `run`."""
+
+    #: the package name under `services`
+    name: str
+    settings: KitSettings
+    database: Database
+    kafka: Kafka
+    routers: Sequence[APIRouter] = ()
+    verifier: TokenVerifier | None = None
+    subscribers: Sequence[Subscriber] = ()
+    #: besides the relay and the housekeeping, which every service has
+    workers: Mapping[str, Worker] = field(default_factory=dict)
+    #: topics that it publishes to
+    publishes: Sequence[Topic] = ()
+    #: awaited before any role starts
+    opens: Sequence[Closer] = ()
+    #: awaited once all roles have ended
+    closes: Sequence[Closer] = ()
+    #: what routes find in `request.app.state`
+    state: Mapping[str, Any] = field(default_factory=dict)
+    liveness: Liveness = field(default_factory=Liveness)
+
+    @property
+    def package(self) -> str:
+        """The Python package of the service."""
+        return f"services.{self.name}"
+
+    @property
+    def topics(self) -> list[Topic]:
+        """Every topic that this service touches, its groups' own included."""
+        consumed = [topic for subscriber in self.subscribers for topic in subscriber.all_topics]
+        parked = [parked_topic(subscriber.group) for subscriber in self.subscribers]
+        return list({topic.name: topic for topic in [*self.publishes, *consumed, *parked]}.values())
+
+
+def plumbing(settings: KitSettings, name: str) -> tuple[Database, Kafka]:
+    """The database and Kafka as the service `name` sees them."""
+    outbox = Outbox(source=f"/{name}", partitions=settings.partitions)
+    database = Database(settings.async_database_url, outbox, pool_size=settings.pool_size, application=name)
+    return database, Kafka(settings.kafka, settings.topic_prefix, client_id=name)
+
+
+async def migrate(service: Service) -> list[str]:
+    """The database schema first, then the topics; answers the topics that were created."""
+    await schema.migrate(service.settings.async_database_url, service.package)
+    await inbox.keep_partitions(service.database)
+    settings = service.settings
+    return await ensure_topics(
+        service.kafka, service.topics, partitions=settings.partitions, replication=settings.replication
+    )
+
+
+async def run(service: Service, roles: frozenset[Role]) -> None:
+    """Run `roles` until SIGTERM or SIGINT; then stop taking, finish what is in hand, and close."""
+    stop = _stop_requested()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(service.database.close)
+        for close in service.closes:
+            stack.push_async_callback(close)
+        for opened in service.opens:
+            await opened()
+        bus = Bus(service.kafka, service.liveness)
+        server = await _serve(service, roles, bus)
+        stack.push_async_callback(_stop_server, *server)
+        if Role.WORKERS in roles:
+            stack.push_async_callback(_cancel, _start_workers(service))
+        if Role.CONSUMERS in roles:
+            stack.push_async_callback(bus.stop)
+            starting = asyncio.create_task(_start_consumers(service, bus))
+            stack.push_async_callback(_cancel, [starting])
+        _log.info("running", roles=sorted(roles))
+        await stop.wait()
+        _log.info("stopping")
+
+
+def _stop_requested() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _start_consumers(service: Service, bus: Bus) -> None:
+    """Join the groups, however long Kafka or the topics take to be there."""
+    for subscriber in service.subscribers:
+        if subscriber.group not in service.settings.without:
+            bus.attach(Consumer(subscriber, service.database, service.kafka))
+    while True:
+        try:
+            await _check_topics(service)
+            return await bus.start()
+        except INFRASTRUCTURE as fault:
+            _log.warning("consumers not started", fault=repr(fault))
+            await asyncio.sleep(1)
+
+
+async def _check_topics(service: Service) -> None:
+    admin = service.kafka.admin()
+    try:
+        await admin.start()
+        names = [service.kafka.physical(topic.name) for topic in service.topics]
+        await check_partitions(admin, names, service.settings.partitions)
+    finally:
+        await admin.close()
+
+
+def _start_workers(service: Service) -> list[asyncio.Task[None]]:
+    relay = Relay(service.database, service.kafka, service.name)
+    workers: dict[str, Worker] = {"relay": relay.run, "housekeeping": _housekeeping(service), **service.workers}
+    tasks = []
+    for name, worker in workers.items():
+        if name in service.settings.without:
+            continue
+        beat = service.liveness.loop(name, hangs_after=_WORKER_HANGS_AFTER)
+        task = asyncio.ensure_future(worker(beat))
+        service.liveness.watch(name, task)
+        tasks.append(task)
+    return tasks
+
+
+def _housekeeping(service: Service) -> Worker:
+    async def keep(beat: Beat) -> None:
+        while True:
+            try:
+                await inbox.keep_partitions(service.database)
+                async with service.database.unit_of_work() as work:
+                    await work.connection.execute(_FORGET_COMMANDS)
+            except INFRASTRUCTURE as fault:
+                _log.warning("housekeeping failed", fault=repr(fault))
+            for _ in range(int(_HOUSEKEEPING_EVERY / 20)):
+                beat()
+                await asyncio.sleep(20)
+
+    return keep
+
+
+async def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[uvicorn.Server, asyncio.Task[None]]:
+    app = create_app(
+        title=service.name,
+        version="1",
+        routers=service.routers if Role.API in roles else (),
+        liveness=service.liveness,
+        readiness=_readiness(service, roles, bus),
+        verifier=service.verifier,
+    )
+    for name, value in service.state.items():
+        setattr(app.state, name, value)
+    server = _Server(_http_settings(app, service.settings))
+    task = asyncio.create_task(server.serve(), name="http")
+    service.liveness.watch("http", task)
+    return server, task
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to `run`, which stops the roles in their order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:  # noqa: ANN401 -- uvicorn's own signature
+        yield
+
+
+def _http_settings(app: FastAPI, settings: KitSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=int(settings.shutdown_grace),
+        limit_concurrency=1000,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+
+
+def _readiness(service: Service, roles: frozenset[Role], bus: Bus) -> Readiness:
+    """What each role needs: a stopped broker must not take the API away (P9)."""
+    readiness = Readiness()
+    for role in sorted(roles):
+        readiness.add(role, "database", _database_check(service))
+    if Role.API in roles and service.verifier is not None:
+        readiness.add(Role.API, "token keys", _keys_check(service.verifier))
+    for role in roles & {Role.CONSUMERS, Role.WORKERS}:
+        readiness.add(role, "broker", _broker_check(service.kafka))
+    if Role.CONSUMERS in roles:
+        readiness.add(Role.CONSUMERS, "groups", bus.problem)
+    return readiness
+
+
+def _database_check(service: Service) -> Check:
+    async def check() -> str | None:
+        async with service.database.reading() as connection:
+            try:
+                await connection.run_sync(schema.check, service.package)
+            except schema.SchemaBehindError as behind:
+                return str(behind)
+        return None
+
+    return check
+
+
+def _keys_check(verifier: TokenVerifier) -> Check:
+    async def check() -> str | None:
+        return None if verifier.ready else "none yet: is the issuer reachable?"
+
+    return check
+
+
+def _broker_check(kafka: Kafka) -> Check:
+    async def check() -> str | None:
+        return None if await kafka.answers() else "no broker accepts a connection"
+
+    return check
+
+
+async def _stop_server(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+    server.should_exit = True
+    await asyncio.wait([task], timeout=10)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,154 @@
+"""What the environment decides for every service: read once at start, frozen, typed, described."""
+
+import re
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "PORTFOLIO_BUS_"
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+
+
+def _comma_separated(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _names(value: object) -> object:
+    return _comma_separated(value) if isinstance(value, str) else value
+
+
+#: Names parted by commas. NoDecode, because pydantic-settings would read a set as JSON.
+Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_names)]
+
+
+class KitSettings(BaseSettings):
+    """The settings that the services have in common; each service's own class adds what only it needs."""
+
+    # Without hide_input_in_errors a malformed database URL would be printed with its password.
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: SecretStr = Field(description="the service's own database, postgresql://user:password@host:port/name")
+    kafka: str = Field(
+        pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$",
+        description="bootstrap servers of Kafka, host:port parted by commas",
+    )
+    issuer_url: str = Field(
+        pattern=r"^https?://[^\s/]+[^\s]*$",
+        description="base URL of the token issuer; its keys are at {issuer_url}/auth/verify_keys",
+    )
+    http_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    http_port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="put before every topic and consumer group, so that several systems can share a broker",
+    )
+    partitions: int = Field(12, ge=1, le=10_000, description="partitions of every keyed topic")
+    replication: int = Field(1, ge=1, le=32, description="replicas of every partition")
+    without: Names = Field(frozenset(), description="consumers and workers that this process leaves switched off")
+    log_level: LogLevel = Field("INFO", description="the least severe log line that is written")
+    shutdown_grace: float = Field(
+        20.0,
+        gt=0,
+        le=600,
+        description="seconds in which what is in flight may finish after SIGTERM",
+    )
+    pool_size: int = Field(10, ge=1, le=200, description="most connections to the database held by this process")
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_postgresql_database(cls, value: SecretStr) -> SecretStr:
+        async_url(value.get_secret_value())
+        return value
+
+    @field_validator("issuer_url")
+    @classmethod
+    def _without_a_slash_at_the_end(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_either_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @property
+    def async_database_url(self) -> str:
+        """The database URL as SQLAlchemy wants it for asyncpg. It holds the password: not for printing."""
+        return async_url(self.database_url.get_secret_value())
+
+
+class SealingSettings(KitSettings):
+    """Settings of a service that keeps secrets at rest; one that keeps none is not given the keys."""
+
+    secret_keys: SecretStr = Field(description="Fernet keys parted by commas: the first seals, all open")
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _are_fernet_keys(cls, value: SecretStr) -> SecretStr:
+        keys = _comma_separated(value.get_secret_value())
+        if not keys or not all(_FERNET_KEY.fullmatch(key) for key in keys):
+            message = "every key must be 32 bytes in URL-safe base64, which has 44 characters"
+            raise ValueError(message)
+        return value
+
+    @property
+    def sealing_keys(self) -> tuple[str, ...]:
+        """The Fernet keys one by one, the one that seals first."""
+        return tuple(_comma_separated(self.secret_keys.get_secret_value()))
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+def settings_or_exit(cls: type[SettingsT]) -> SettingsT:
+    """Read the settings from the environment, or end the program with one sentence naming the variables at fault.
+
+    The sentence never holds a value, since it may be a secret.
+    """
+    try:
+        return cls()
+    except ValidationError as error:
+        raise SystemExit(_sentence(cls, error)) from None
+    except SettingsError as error:
+        # Its text names the field and the source only; the chained JSON error would show the value.
+        message = f"The settings cannot be read: {error}."
+        raise SystemExit(message) from None
+
+
+def async_url(url: str) -> str:
+    """Turn postgresql:// into SQLAlchemy's postgresql+asyncpg://, and libpq's sslmode into asyncpg's ssl.
+
+    Raises ValueError, without the URL in its text, for anything else.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        message = "is not a database URL"
+        raise ValueError(message) from None
+    if parsed.drivername not in {"postgresql", "postgres", "postgresql+asyncpg"} or not parsed.database:
+        message = "must look like postgresql://user:password@host:port/name"
+        raise ValueError(message)
+    query = {("ssl" if name == "sslmode" else name): value for name, value in parsed.query.items()}
+    return parsed.set(drivername="postgresql+asyncpg", query=query).render_as_string(hide_password=False)
+
+
+def _sentence(cls: type[BaseSettings], error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        variable = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
+        match fault["type"]:
+            case "missing":
+                faults.append(f"{variable} is not set")
+            case "string_pattern_mismatch":
+                meaning = cls.model_fields[str(fault["loc"][0])].description
+                faults.append(f"{variable} is malformed (it is the {meaning})")
+            case _:
+                faults.append(f"{variable} is malformed ({fault['msg'].removeprefix('Value error, ')})")
+    return f"The settings are not complete: {'; '.join(faults)}."

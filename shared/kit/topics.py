@@ -1,0 +1,51 @@
+"""Topics are made by one explicit, idempotent step from the contract's table, never by auto-creation."""
+
+from collections.abc import Iterable
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from shared.contracts import Topic
+
+from .kafka import Kafka
+
+
+class TopicMismatchError(Exception):
+    """A topic has another number of partitions than everything that was written to it rests on."""
+
+
+async def ensure_topics(kafka: Kafka, topics: Iterable[Topic], *, partitions: int, replication: int) -> list[str]:
+    """Create those of `topics` that are missing and check the partitions of the others; answers what was created."""
+    wanted = {kafka.physical(topic.name): topic for topic in topics}
+    admin = kafka.admin()
+    await admin.start()
+    try:
+        created = await _create(admin, wanted, partitions, replication)
+        await check_partitions(admin, sorted(wanted), partitions)
+    finally:
+        await admin.close()
+    return created
+
+
+async def check_partitions(admin: AIOKafkaAdminClient, names: list[str], partitions: int) -> None:
+    """Refuse to go on with topics whose number of partitions differs: keys would move, order and barrier with them."""
+    for described in await admin.describe_topics(names):
+        found = len(described["partitions"])
+        if not described["error_code"] and found != partitions:
+            msg = f"{described['topic']} has {found} partitions and not {partitions}; set PORTFOLIO_BUS_PARTITIONS to it"
+            raise TopicMismatchError(msg)
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, wanted: dict[str, Topic], partitions: int, replication: int
+) -> list[str]:
+    missing = sorted(wanted.keys() - set(await admin.list_topics()))
+    if not missing:
+        return []
+    new = [NewTopic(name, partitions, replication, topic_configs=wanted[name].config()) for name in missing]
+    answer = await admin.create_topics(new)
+    for name, code, *_ in answer.topic_errors:
+        # Another replica's step may have been faster.
+        if code and for_code(code) is not TopicAlreadyExistsError:
+            raise for_code(code)(name)
+    return missing

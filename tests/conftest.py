@@ -1,0 +1,58 @@
+"""The real Kafka and PostgreSQL that the tests share, and what keeps their data apart."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from deploy.local.stack import Stack, local_stack
+from shared.kit import schema
+from shared.kit.inbox import keep_partitions
+from shared.kit.kafka import Kafka
+from shared.kit.outbox import Outbox
+from shared.kit.settings import async_url
+from shared.kit.unit_of_work import Database
+
+PARTITIONS = 3
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    with local_stack() as running:
+        yield running
+
+
+@pytest.fixture
+def kafka(stack: Stack) -> Kafka:
+    """Kafka under a prefix of the test's own."""
+    return Kafka(stack.kafka, f"t{uuid4().hex[:10]}.", client_id="test")
+
+
+@pytest.fixture
+def fresh_database(stack: Stack) -> Callable[[], str]:
+    """Makes empty databases; answers the DSN."""
+    return lambda: stack.create_database(f"t_{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+async def database(fresh_database: Callable[[], str]) -> AsyncIterator[Database]:
+    """A database with the kit's tables alone."""
+    url = async_url(fresh_database())
+    await schema.migrate(url)
+    made = Database(url, Outbox("/test", PARTITIONS), application="test")
+    await keep_partitions(made)
+    yield made
+    await made.close()
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]], *, seconds: float = 20.0, every: float = 0.02) -> Any:
+    """What `condition` answers as soon as that is true; fails with its last answer after the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (answer := await condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {condition.__qualname__} answers {answer!r}")
+        await asyncio.sleep(every)
+    return answer

@@ -33,7 +33,7 @@ class Record:
     headers: list[tuple[str, bytes]]
 
 
-def new_envelope(  # noqa: PLR0913 - one argument for each attribute, all by name
+def new_envelope(
     message: Message,
     *,
     source: str,

@@ -28,6 +28,8 @@ _RFC_3339 = re.compile(
 
 def as_utc(moment: datetime) -> datetime:
     """Return the same moment in UTC; a time without an offset is a ValueError, because it names no moment."""
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None or moment.utcoffset() is None:
         message = "a time needs an offset, such as Z"
         raise ValueError(message)
@@ -53,7 +55,7 @@ def parse_time(text: str) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """Write a time as RFC 3339 in UTC with `Z` and always six decimals, so that texts sort as times do."""
-    return as_utc(moment).strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
+    return as_utc(moment).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_decimal(text: str) -> Decimal:

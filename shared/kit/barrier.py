@@ -42,9 +42,13 @@ class ReadBarrier:
         self._next: asyncio.Task[Targets] | None = None
         self._known: dict[tuple[str, int], int] = {}
 
-    async def wait(self, keys: Iterable[str], *, seconds: float = 5.0) -> None:
-        """Return once the copies of `keys` are as new as Kafka was at the call; raises BarrierNotPassedError."""
-        wanted = {partition_of(key, self._partitions) for key in keys}
+    async def wait(self, keys: Iterable[str] | None, *, seconds: float = 5.0) -> None:
+        """Return once the copies of `keys` (None: of all there are) are as new as Kafka was at the call.
+
+        Raises BarrierNotPassedError.
+        """
+        everywhere = range(self._partitions)
+        wanted = set(everywhere if keys is None else (partition_of(key, self._partitions) for key in keys))
         if not wanted:
             return
         try:

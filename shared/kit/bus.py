@@ -25,8 +25,7 @@ _WAIT_MS = 500
 #: how long a batch may take before its consumer counts as hanging, in seconds; below the poll interval
 _HANGS_AFTER = 120.0
 _POLL_INTERVAL_MS = 300_000
-_SESSION_MS = 6_000
-_HEARTBEAT_MS = 1_500
+_HEARTBEATS_PER_SESSION = 4
 
 _log = structlog.get_logger("bus")
 
@@ -34,7 +33,7 @@ Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
 Idle = Callable[[Positions], Awaitable[None]]
 
 
-class BatchConsumer(AIOKafkaConsumer):
+class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships no types
     """An aiokafka consumer whose `getmany` answers when there is something, and tells what it saw meanwhile."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,7 +45,9 @@ class BatchConsumer(AIOKafkaConsumer):
         self.idle: Idle | None = None
         self.logical: Callable[[str], str] = str
 
-    async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Fetched:
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+    ) -> Fetched:
         """Wait for records; between the waits, report positions that moved without any."""
         while True:
             fetched: Fetched = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
@@ -62,21 +63,22 @@ class BatchConsumer(AIOKafkaConsumer):
         return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in self.assignment()}
 
     async def _check_log_start(self, fetched: Fetched) -> None:
-        jumped = [
-            tp for tp, records in fetched.items() if tp in self._expected and records[0].offset > self._expected[tp]
-        ]
-        # A jump is ordinary (compaction, aborted transactions) unless the log now begins behind where we stood.
-        starts = await self.beginning_offsets(jumped) if jumped else {}
-        self.note_lost({tp: start for tp, start in starts.items() if start > self._expected[tp]})
-        self._expected = {tp: await self.position(tp) for tp in fetched} | {
-            tp: at for tp, at in self._expected.items() if tp not in fetched and tp in self.assignment()
-        }
+        for tp, records in fetched.items():
+            # A jump is ordinary (compaction, aborted transactions) unless the log now begins behind where we stood.
+            if records[0].offset > self._expected.get(tp, -1):
+                await self._compare_with_log_start(tp)
+        assigned = self.assignment()
+        self._expected = {tp: at for tp, at in self._expected.items() if tp in assigned}
+        self._expected |= {tp: await self.position(tp) for tp in fetched if tp in assigned}
 
-    def note_lost(self, starts: dict[TopicPartition, int]) -> None:
-        """Stop over records that were deleted before they were read."""
-        for tp, start in starts.items():
-            self.lost[tp] = f"{tp.topic}/{tp.partition} begins at {start}, behind the stored position"
-            _log.critical("records were deleted before they were read", topic=tp.topic, partition=tp.partition)
+    async def _compare_with_log_start(self, tp: TopicPartition) -> None:
+        stored = await self.committed(tp)
+        if stored is None:
+            return  # the group is new here: it begins with whatever there is
+        start = (await self.beginning_offsets([tp]))[tp]
+        if start > max(stored, self._expected.get(tp, 0)):
+            self.lost[tp] = f"{tp.topic}/{tp.partition} begins at {start}, behind the stored position {stored}"
+            _log.critical("records were deleted before they were read", where=self.lost[tp])
 
 
 class _Broker(KafkaBroker):
@@ -93,9 +95,11 @@ class _Broker(KafkaBroker):
 class Bus:
     """The running consumers of one process."""
 
-    def __init__(self, kafka: Kafka, liveness: Liveness) -> None:
+    def __init__(self, kafka: Kafka, liveness: Liveness, *, session_seconds: float = 6.0) -> None:
+        #: `session_seconds`: how long the group waits for a member that does not answer before it divides its share
         self._kafka = kafka
         self._liveness = liveness
+        self._session_ms = int(session_seconds * 1000)
         self._broker = _Broker(
             kafka.bootstrap.split(","),
             client_id=kafka.client_id,
@@ -119,8 +123,8 @@ class Bus:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            session_timeout_ms=_SESSION_MS,
-            heartbeat_interval_ms=_HEARTBEAT_MS,
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=self._session_ms // _HEARTBEATS_PER_SESSION,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
             parser=partial(_unparsed, lambda: subscriber.consumer),
             decoder=_undecoded,

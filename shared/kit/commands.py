@@ -72,9 +72,7 @@ async def _first_time(work: UnitOfWork, commands: Sequence[CommandTaken]) -> set
     return {(row.client_id, row.source, row.id) for row in rows}
 
 
-async def _decide(
-    work: UnitOfWork, subscriber: Subscriber, command: CommandTaken
-) -> CommandAccepted | CommandRejected:
+async def _decide(work: UnitOfWork, subscriber: Subscriber, command: CommandTaken) -> CommandAccepted | CommandRejected:
     mark = work.mark
     try:
         async with work.connection.begin_nested():

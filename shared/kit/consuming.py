@@ -165,4 +165,3 @@ class Consumer:
 
 def _is_command(item: Taken) -> bool:
     return isinstance(item, BadCommand) or (isinstance(item, Received) and isinstance(item.body, Command))
-

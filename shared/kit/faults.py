@@ -6,7 +6,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 #: What starts a loop over, whatever lies behind it.
-INFRASTRUCTURE: tuple[type[Exception], ...] = (KafkaError, DBAPIError, PoolTimeoutError, asyncpg.InterfaceError, OSError)
+INFRASTRUCTURE: tuple[type[Exception], ...] = (
+    KafkaError,
+    DBAPIError,
+    PoolTimeoutError,
+    asyncpg.InterfaceError,
+    OSError,
+)
 
 #: SQLSTATE classes that pass by themselves: connection, resources, operator, system; and what a rerun settles.
 _PASSING = ("08", "53", "57", "58", "40")

@@ -44,9 +44,7 @@ _TAKE = text(
 
 _RELEASE = text("UPDATE relay_leases SET holder = NULL WHERE holder = :holder AND shard = ANY(CAST(:shards AS int[]))")
 
-_HOLDS = text(
-    "SELECT 1 FROM relay_leases WHERE shard = :shard AND holder = :holder AND expires_at > clock_timestamp()"
-)
+_HOLDS = text("SELECT 1 FROM relay_leases WHERE shard = :shard AND holder = :holder AND expires_at > clock_timestamp()")
 
 _LEAVE = text(
     """

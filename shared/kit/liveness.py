@@ -135,7 +135,7 @@ class Readiness:
                 return await check()
         except TimeoutError:
             return f"no answer within {self._timeout:g} s"
-        except Exception as fault:  # noqa: BLE001 - whatever a check raises, its role is not ready
+        except Exception as fault:
             # Its text may name hosts and users: that is for the log, the answer is for anyone.
             log.warning("not_ready", check=name, fault=repr(fault))
             return f"failed with {type(fault).__name__}"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
 import orjson
@@ -125,7 +126,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def _redacted(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 - log values are of any type
     if value is None or isinstance(value, bool | int | float):
         return value
-    if _SECRET_NAME.search(name):
+    if _names_a_secret(name):
         return REDACTED
     if isinstance(value, str):
         return _without_secrets(value)
@@ -136,9 +137,18 @@ def _redacted(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 - log v
     return _without_secrets(str(value))
 
 
+@lru_cache(maxsize=1024)
+def _names_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
 def _without_secrets(text: str) -> str:
-    text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
-    return _JWT.sub(REDACTED, _BEARER.sub(rf"\1 {REDACTED}", text))
+    # Every request is a log line: what a pattern cannot match without is looked for first, at a tenth of its cost.
+    if "@" in text:
+        text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
+    if " " in text:
+        text = _BEARER.sub(rf"\1 {REDACTED}", text)
+    return _JWT.sub(REDACTED, text) if "eyJ" in text else text
 
 
 def _shared_processors(service: str) -> list[Processor]:

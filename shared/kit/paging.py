@@ -1,6 +1,6 @@
 """Lists: which part of one is asked for, and the envelope in which it comes (DOMAIN section 2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
@@ -22,7 +22,7 @@ class Page:
     order: Order
 
 
-def paged_by(*sorts: str, order: Order = "asc") -> Callable[..., Page]:
+def paged_by(*sorts: str, order: Order = "asc") -> Callable[..., Awaitable[Page]]:
     """Make the dependency that reads a Page from the query; `sorts` may be sorted by, the first unless asked."""
 
     def known(sort: str) -> str:
@@ -34,7 +34,8 @@ def paged_by(*sorts: str, order: Order = "asc") -> Callable[..., Page]:
     shown = Query(description="the field to sort by", json_schema_extra={"enum": list(sorts)})
     default_order: Order = order
 
-    def page(
+    # Async although it waits for nothing: FastAPI sends plain functions to a thread.
+    async def page(
         limit: Annotated[int, Query(ge=1, le=1_000, description="how many at most")] = 100,
         offset: Annotated[int, Query(ge=0, le=10_000, description="how many to pass over")] = 0,
         sort: Annotated[str, shown, AfterValidator(known)] = sorts[0],

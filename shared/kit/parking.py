@@ -134,4 +134,8 @@ def restored(parts: Sequence[bytes]) -> Piece:
         return None if encoded is None else base64.b64decode(encoded)
 
     archive = orjson.loads(b"".join(parts))
-    return raw(archive["key"]), raw(archive["value"]), [(name, raw(content) or b"") for name, content in archive["headers"]]
+    return (
+        raw(archive["key"]),
+        raw(archive["value"]),
+        [(name, raw(content) or b"") for name, content in archive["headers"]],
+    )

@@ -18,6 +18,7 @@ from shared.contracts import (
     UnreadableEnvelope,
     read_body,
     read_envelope,
+    reply_key,
 )
 
 from .cause import Cause
@@ -96,7 +97,9 @@ def read(record: "ConsumerRecord[bytes, bytes]", logical_topic: str, *, keeps_co
     try:
         body = read_body(envelope.type, origin.topic, record.key, record.value, keeps_copies=keeps_copies)
     except UnreadableBody as fault:
-        return _bad_command(record, origin, envelope, fault) or UnreadableRecord(record, origin, fault.reason, str(fault))
+        return _bad_command(record, origin, envelope, fault) or UnreadableRecord(
+            record, origin, fault.reason, str(fault)
+        )
     return Received(body, envelope, origin, record)
 
 
@@ -106,7 +109,7 @@ def _bad_command(
     kind = MESSAGES.get(envelope.type)
     if kind is None or not issubclass(kind, Command) or kind.topic.name != origin.topic:
         return None
-    if _text(record.key) is None:
+    if reply_key(record.key) is None:
         return None
     errors = [FieldError(error.location, error.message) for error in fault.errors]
     return BadCommand(envelope, InvalidRequest(str(fault), errors=errors), origin, record)
@@ -127,9 +130,7 @@ def _origin_of(record: "ConsumerRecord[bytes, bytes]", logical_topic: str) -> Or
     parked = {name: value for name, value in record.headers if name.startswith(PARKED_PREFIX)}
     if not logical_topic.endswith(".redrive.v1") or "parked-topic" not in parked:
         return Origin(logical_topic, record.partition, record.offset)
-    return Origin(
-        parked["parked-topic"].decode(), int(parked["parked-partition"]), int(parked["parked-offset"])
-    )
+    return Origin(parked["parked-topic"].decode(), int(parked["parked-partition"]), int(parked["parked-offset"]))
 
 
 def _without_parking(headers: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

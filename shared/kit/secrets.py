@@ -72,7 +72,7 @@ def verify_secret(secret: str, hashed: str) -> bool:
     """Say whether `hashed` came from `secret`, in a time that does not depend on how much of it is right."""
     scheme, _, rest = hashed.partition("$")
     salt, _, digest = rest.partition("$")
-    return scheme == _SCHEME and hmac.compare_digest(digest, _digest(salt, secret))
+    return scheme == _SCHEME and hmac.compare_digest(digest.encode(), _digest(salt, secret).encode())
 
 
 def _digest(salt: str, secret: str) -> str:

@@ -32,13 +32,13 @@ async def check_partitions(admin: AIOKafkaAdminClient, names: list[str], partiti
     for described in await admin.describe_topics(names):
         found = len(described["partitions"])
         if not described["error_code"] and found != partitions:
-            msg = f"{described['topic']} has {found} partitions and not {partitions}; set PORTFOLIO_BUS_PARTITIONS to it"
+            msg = (
+                f"{described['topic']} has {found} partitions and not {partitions}; set PORTFOLIO_BUS_PARTITIONS to it"
+            )
             raise TopicMismatchError(msg)
 
 
-async def _create(
-    admin: AIOKafkaAdminClient, wanted: dict[str, Topic], partitions: int, replication: int
-) -> list[str]:
+async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, Topic], partitions: int, replication: int) -> list[str]:
     missing = sorted(wanted.keys() - set(await admin.list_topics()))
     if not missing:
         return []

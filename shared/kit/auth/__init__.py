@@ -5,7 +5,8 @@ Algorithm, issuer and audience are fixed on the verifying side: a token has no s
 """
 
 from .issuer import TokenIssuer
-from .keys import KeySource, LocalKeys, RemoteKeys, SigningKey
+from .keys import KeySource, LocalKeys, SigningKey
+from .remote_keys import RemoteKeys
 from .scopes import requires
 from .verifier import Principal, TokenVerifier
 

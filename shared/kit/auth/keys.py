@@ -1,29 +1,14 @@
-"""The keys behind access tokens: made and kept by the issuer, published, and fetched by everybody else."""
+"""The keys behind access tokens: made and kept by the issuer, and published."""
 
-import asyncio
 import json
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol, Self
 
-import aiohttp
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from shared.kit.liveness import Beat
-from shared.kit.logs import get_logger
-
-log = get_logger(__name__)
-
 ALGORITHM: Final = "ES256"
 _CURVE: Final = "P-256"
-
-_FETCH_SECONDS = 5.0
-_FETCH_LIMIT = 256 * 1024
-_REFRESH_SECONDS = 300.0
-_ASK_AGAIN_SECONDS = 10.0
-_TURN_SECONDS = 5.0
-_FIRST_PAUSE = 0.2
 
 
 class SigningKey:
@@ -76,9 +61,9 @@ class KeySource(Protocol):
 class LocalKeys:
     """The issuer's own keys, in its own process."""
 
-    def __init__(self, keys: Iterable[SigningKey]) -> None:
-        """Verify with the public halves of `keys`."""
-        self._keys = _usable_keys(jwks_of(keys))
+    def __init__(self, jwks: Mapping[str, object]) -> None:
+        """Verify with the keys of a JSON Web Key Set, such as `TokenIssuer.jwks` gives."""
+        self._keys = usable_keys(jwks)
 
     @property
     def ready(self) -> bool:
@@ -94,99 +79,9 @@ class LocalKeys:
         return self._keys.get(kid)
 
 
-class RemoteKeys:
-    """The issuer's published keys, fetched over HTTP and kept while it is away."""
-
-    def __init__(
-        self,
-        url: str,
-        session: Callable[[], aiohttp.ClientSession] = aiohttp.ClientSession,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Fetch the key set from `url`, each time with a session of its own."""
-        self._url = url
-        self._session = session
-        self._clock = clock
-        self._keys: Mapping[str, ECKey] = {}
-        self._asked_at: float | None = None
-        self._asking = asyncio.Lock()
-
-    @property
-    def ready(self) -> bool:
-        """Whether a key set has been fetched, however long ago."""
-        return bool(self._keys)
-
-    def known(self, kid: str) -> ECKey | None:
-        """Give the key of that name if it is in the set fetched last."""
-        return self._keys.get(kid)
-
-    async def find(self, kid: str) -> ECKey | None:
-        """Give the key of that name; asks the issuer for one that is not known, at most once in ten seconds.
-
-        More often would let anyone with invented names make us flood the issuer.
-        """
-        if kid not in self._keys:
-            async with self._asking:
-                # Whoever waited here meanwhile has the answer of whoever asked.
-                if kid not in self._keys and self._may_ask():
-                    await self._fetch()
-        return self._keys.get(kid)
-
-    async def refresh(self) -> bool:
-        """Fetch the key set; says whether that worked. What was known is kept if not."""
-        async with self._asking:
-            return await self._fetch()
-
-    async def run(self, beat: Beat) -> None:
-        """Keep the key set fresh for ever: every five minutes, sooner while the issuer does not answer.
-
-        Beats at least every ten seconds.
-        """
-        pause = _FIRST_PAUSE
-        due = self._clock()
-        while True:
-            beat()
-            if self._clock() >= due:
-                fetched = await self.refresh()
-                due = self._clock() + (_REFRESH_SECONDS if fetched else pause)
-                pause = _FIRST_PAUSE if fetched else min(2 * pause, _TURN_SECONDS)
-            await asyncio.sleep(max(0.0, min(_TURN_SECONDS, due - self._clock())))
-
-    def _may_ask(self) -> bool:
-        return self._asked_at is None or self._clock() - self._asked_at >= _ASK_AGAIN_SECONDS
-
-    async def _fetch(self) -> bool:
-        self._asked_at = self._clock()
-        try:
-            keys = _usable_keys(json.loads(await self._body()))
-        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as fault:
-            log.warning("keys_not_fetched", url=self._url, fault=repr(fault), kept=len(self._keys))
-            return False
-        if not keys:
-            log.warning("keys_not_usable", url=self._url, kept=len(self._keys))
-            return False
-        self._keys = keys
-        return True
-
-    async def _body(self) -> bytes:
-        timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
-        async with (
-            self._session() as session,
-            session.get(self._url, timeout=timeout, allow_redirects=False, raise_for_status=True) as response,
-        ):
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > _FETCH_LIMIT:
-                    message = f"more than {_FETCH_LIMIT} bytes"
-                    raise ValueError(message)
-            return bytes(body)
-
-
-def _usable_keys(jwks: Any) -> dict[str, ECKey]:  # noqa: ANN401 - comes from outside
+def usable_keys(jwks: Any) -> dict[str, ECKey]:  # noqa: ANN401 - comes from outside
     """Give the keys that can verify our tokens; others may stand beside them in an issuer's set."""
-    listed = jwks.get("keys") if isinstance(jwks, dict) else None
+    listed = jwks.get("keys") if isinstance(jwks, Mapping) else None
     usable = {}
     for jwk in listed if isinstance(listed, list) else ():
         if not isinstance(jwk, dict) or (jwk.get("kty"), jwk.get("crv")) != ("EC", _CURVE):

@@ -22,7 +22,7 @@ from .problems import answer_with_problem
 BODY_LIMIT: Final = 1024 * 1024
 
 
-def create_app(  # noqa: PLR0913 - each is named at the only call, in a service's composition root
+def create_app(
     *,
     title: str,
     version: str,

@@ -1,6 +1,7 @@
 """The outermost layer of every request: its id, its log context, its one log line, and the last net for faults."""
 
 import time
+from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
@@ -57,7 +58,11 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), self._header]}
+            headers = [*message.get("headers", ()), self._header]
+            if self.status == HTTPStatus.NO_CONTENT:
+                # FastAPI names a type even where there is no content.
+                headers = [header for header in headers if header[0] != b"content-type"]
+            message = {**message, "headers": headers}
         await self._send(message)
 
 

@@ -34,16 +34,18 @@ class RequestIntake:
         _check_headers(scope)
         _check_text("path", scope.get("raw_path") or b"")
         _check_text("query", scope["query_string"])
-        media = _media_type(scope)
-        takes_form = scope["path"] in self._form_paths
-        wanted = media == _FORM if takes_form else _is_json(media)
         body = _Body(scope, receive, limit=self._body_limit, seconds=self._body_seconds)
-        if not wanted:
-            body.refusal = _refusal("unsupported_media_type", f"Send {_FORM if takes_form else 'application/json'}.")
-        elif not takes_form:
+        media = _media_type(scope)
+        if scope["path"] in self._form_paths:
+            if media != _FORM and _has_a_body(scope):
+                # At once: FastAPI does not even read what is no form, and would miss the fields instead.
+                raise _unsupported(_FORM)
+        elif _is_json(media):
             # FastAPI hands on the bytes of a body without a content type, and our models read these themselves.
-            headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
-            scope = {**scope, "headers": headers}
+            # In the scope itself: a copy would keep the route that is found from the frame's log line.
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+        else:
+            body.refusal = body.refusal or _unsupported("application/json")
         await self._app(scope, body.receive, send)
 
 
@@ -91,6 +93,15 @@ class _Body:
 
 def _refusal(slug: str, detail: str) -> HTTPException:
     return HTTPException(SLUGS[slug][0], detail)
+
+
+def _unsupported(wanted: str) -> HTTPException:
+    return _refusal("unsupported_media_type", f"Send {wanted}.")
+
+
+def _has_a_body(scope: Scope) -> bool:
+    length = header_in(scope["headers"], b"content-length")
+    return length not in {None, b"0"} or header_in(scope["headers"], b"transfer-encoding") is not None
 
 
 def _check_headers(scope: Scope) -> None:

@@ -1,0 +1,170 @@
+"""Apache Kafka in KRaft mode as local processes: configuration, formatting, starting, waiting until it serves."""
+
+from __future__ import annotations
+
+import base64
+import signal
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from deploy.local.artefacts import kafka_jars
+from deploy.local.errors import ProcessFailedError
+from deploy.local.java import find_java
+from deploy.local.loops import completed, together
+from deploy.local.ports import LOOPBACK, somebody_listens
+from deploy.local.processes import Command, Leash, LeashedProcess, wait_until
+
+_READY_SECONDS = 60.0
+_FORMAT_SECONDS = 60.0
+_ANSWER_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One broker's place in the cluster."""
+
+    node_id: int
+    port: int
+    controller_port: int
+    directory_id: str
+
+    @property
+    def name(self) -> str:
+        """Its name in `.local/stack.json`."""
+        return f"kafka-{self.node_id}"
+
+
+def start_kafka(
+    leash: Leash, directory: Path, ports: Sequence[int], *, throughput: bool = False, lasting: bool = False
+) -> tuple[str, list[LeashedProcess]]:
+    """Start a cluster of combined brokers and controllers; return its bootstrap servers once all of them serve.
+
+    There is a broker for every two `ports`, the first for clients and the second for controllers.
+    `throughput` leaves the JVM its optimising compiler, which is slower to start and faster to run.
+    Brokers whose data does not outlast them are killed when the stack ends, the others are asked to end.
+    """
+    java = [str(find_java()), *_jvm_flags(kafka_jars(), throughput=throughput)]
+    pairs = zip(ports[::2], ports[1::2], strict=True)
+    seats = [Seat(node_id, *pair, _new_id()) for node_id, pair in enumerate(pairs, start=1)]
+    _format(leash, java, directory, seats)
+    bootstrap = ",".join(f"{LOOPBACK}:{seat.port}" for seat in seats)
+
+    def ready(broker: LeashedProcess) -> None:
+        wait_until(broker, lambda: brokers_seen(bootstrap) >= len(seats), seconds=_READY_SECONDS)
+
+    stop = signal.SIGTERM if lasting else signal.SIGKILL
+    started = [LeashedProcess(leash, _broker(java, directory, seat, stop), ready) for seat in seats]
+    for broker in started:
+        broker.wait_ready()
+    return bootstrap, started
+
+
+def brokers_seen(bootstrap: str) -> int:
+    """Ask Kafka how many brokers are registered and take part; 0 where it does not answer."""
+    # aiokafka logs an error for every address that refuses, so it is asked only once somebody listens.
+    if not all(somebody_listens(address) for address in bootstrap.split(",")):
+        return 0
+
+    async def count() -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWER_SECONDS * 1000)
+        try:
+            await admin.start()
+            return len((await admin.describe_cluster())["brokers"])
+        except (KafkaError, OSError, TimeoutError):
+            return 0
+        finally:
+            await admin.close()
+
+    return completed(count())
+
+
+def _broker(java: Sequence[str], directory: Path, seat: Seat, stop: signal.Signals) -> Command:
+    return Command(
+        name=seat.name,
+        argv=[*java, "kafka.Kafka", str(_configuration_of(directory, seat))],
+        log=directory / f"{seat.name}.log",
+        stop=stop,
+    )
+
+
+def _jvm_flags(jars: Sequence[Path], *, throughput: bool) -> list[str]:
+    quick_start = [] if throughput else ["-XX:TieredStopAtLevel=1"]
+    class_path = ":".join(map(str, jars))
+    logging = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
+    return ["-Xmx512m", *quick_start, *logging, "-cp", class_path]
+
+
+def _configuration_of(directory: Path, seat: Seat) -> Path:
+    return directory / f"{seat.name}.properties"
+
+
+def _format(leash: Leash, java: Sequence[str], directory: Path, seats: Sequence[Seat]) -> None:
+    """Write each broker's configuration and format its data, both only where it has none yet."""
+    cluster = _new_id()
+    quorum = ",".join(f"{s.node_id}@{LOOPBACK}:{s.controller_port}:{s.directory_id}" for s in seats)
+    voters = ["--standalone"] if len(seats) == 1 else ["--initial-controllers", quorum]
+
+    def format_one(seat: Seat) -> None:
+        configuration = _configuration_of(directory, seat)
+        if configuration.exists():
+            return
+        unfinished = configuration.with_suffix(".new")
+        unfinished.write_text(_properties(directory, seat, seats))
+        tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(unfinished), *voters]
+        command = Command(name=f"{seat.name}-format", argv=tool, log=directory / f"{seat.name}.log")
+        if leash.run(command, seconds=_FORMAT_SECONDS):
+            raise ProcessFailedError(f"The data of {seat.name} could not be formatted.", command.log)
+        unfinished.replace(configuration)
+
+    together(partial(format_one, seat) for seat in seats)
+
+
+def shared_settings(copies: int) -> dict[str, object]:
+    """Return what every broker of a cluster of `copies` brokers is told, wherever it runs."""
+    return {
+        "process.roles": "broker,controller",
+        "controller.listener.names": "CONTROLLER",
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": copies,
+        "min.insync.replicas": 2 if copies > 1 else 1,
+        "offsets.topic.replication.factor": copies,
+        "offsets.topic.num.partitions": 3,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": 2 if copies > 1 else 1,
+        "transaction.state.log.num.partitions": 3,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        # Tests that kill consumers must not wait for the usual least session of six seconds.
+        "group.min.session.timeout.ms": 2000,
+        # A killed broker cannot register again before its session has ended: nine seconds otherwise.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+        # The default of 128 MB is allocated at start, a quarter of the heap.
+        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+    }
+
+
+def _properties(directory: Path, seat: Seat, seats: Sequence[Seat]) -> str:
+    settings = shared_settings(len(seats)) | {
+        "node.id": seat.node_id,
+        "controller.quorum.bootstrap.servers": ",".join(f"{LOOPBACK}:{each.controller_port}" for each in seats),
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{seat.port},CONTROLLER://{LOOPBACK}:{seat.controller_port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": directory / f"{seat.name}-log",
+    }
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _new_id() -> str:
+    """Return a Kafka id: a UUID in unpadded URL-safe base 64 that no command line takes for an option."""
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        continue
+    return text

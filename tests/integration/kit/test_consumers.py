@@ -1,0 +1,298 @@
+"""P3 and P7 at the consumers: nothing is lost, nothing blocks its neighbours, nothing is done twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from shared.contracts import ORDERS_EVENTS, OrderPlaced, new_envelope, parked_topic, to_record
+from shared.kit.kafka import Kafka
+from shared.kit.received import Received
+from shared.kit.redrive import redrive
+from shared.kit.subscriber import Subscriber
+from shared.kit.unit_of_work import Database, UnitOfWork
+from tests.conftest import PARTITIONS, eventually
+
+from .bench import CLIENT, consuming, make_topics, producing, send
+from .crash_driver import order_placed
+from .topic_reader import records_of
+
+GROUP = "bench.orders"
+
+
+class Taker:
+    """Takes orders into a table, and fails on demand: `faults` holds, for an order, the errors that are still to come."""
+
+    def __init__(self) -> None:
+        self.subscriber = Subscriber(GROUP, [ORDERS_EVENTS], patience=3)
+        self.faults: dict[UUID, list[Exception]] = {}
+        self.batches: list[int] = []
+        self.subscriber.on(OrderPlaced)(self.on_order_placed)
+
+    async def on_order_placed(self, work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
+        self.batches.append(len(messages))
+        for each in messages:
+            await work.connection.execute(text("INSERT INTO taken VALUES (:id)"), {"id": each.body.id})
+            if self.faults.get(each.body.id):
+                raise self.faults[each.body.id].pop()
+
+
+@pytest.fixture
+async def taker(kafka: Kafka, database: Database) -> Taker:
+    made = Taker()
+    await make_topics(kafka, made.subscriber)
+    async with database.unit_of_work() as work:
+        await work.connection.execute(text("CREATE TABLE taken (id uuid NOT NULL)"))
+    return made
+
+
+async def taken(database: Database) -> Counter[UUID]:
+    async with database.reading() as connection:
+        return Counter((await connection.execute(text("SELECT id FROM taken"))).scalars())
+
+
+async def all_taken(database: Database, orders: Sequence[UUID]) -> None:
+    async def there() -> bool:
+        return (await taken(database)).keys() >= set(orders)
+
+    await eventually(there)
+
+
+async def parked(kafka: Kafka) -> list[dict[str, str]]:
+    records = await records_of(kafka, parked_topic(GROUP).name, PARTITIONS)
+    return [{name: value.decode() for name, value in r.headers if name.startswith("parked-")} for r in records]
+
+
+def orders_over_all_partitions() -> list[OrderPlaced]:
+    return [order_placed(uuid4(), uuid4()) for _ in range(30)]
+
+
+async def test_a_failed_batch_over_several_partitions_loses_none_of_them(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    orders = orders_over_all_partitions()
+    gone = OperationalError("SELECT 1", {}, Exception("the database is away"))
+    taker.faults[orders[-1].id] = [gone, gone, gone]
+    await send(kafka, *orders)
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [order.id for order in orders])
+
+    assert await taken(database) == Counter(order.id for order in orders)
+    assert taker.faults[orders[-1].id] == []
+    assert await parked(kafka) == [], "infrastructure that is away is not the message's fault"
+
+
+async def test_a_message_that_keeps_failing_is_parked_and_its_neighbours_are_done(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    orders = orders_over_all_partitions()
+    bad = orders[7].id
+    taker.faults[bad] = [RuntimeError("a defect of ours")] * 100
+    await send(kafka, *orders)
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [order.id for order in orders if order.id != bad])
+        (entry,) = await eventually(lambda: parked(kafka))
+
+    assert bad not in await taken(database)
+    assert (entry["parked-reason"], entry["parked-attempts"]) == ("out_of_patience", "3")
+    assert "a defect of ours" in entry["parked-detail"]
+
+
+async def test_a_message_that_came_twice_is_taken_once_within_a_batch_and_across_restarts(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    orders = orders_over_all_partitions()
+    envelopes = [new_envelope(order, source="/upstream", client_id=CLIENT) for order in orders]
+    async with producing(kafka) as producer:
+        for _ in range(2):
+            for order, envelope in zip(orders, envelopes, strict=True):
+                record = to_record(order, envelope)
+                await producer.send(kafka.physical(record.topic), record.value, key=record.key, headers=record.headers)
+        await producer.flush()
+        async with consuming(kafka, database, taker.subscriber):
+            await all_taken(database, [order.id for order in orders])
+        for order, envelope in zip(orders, envelopes, strict=True):
+            record = to_record(order, envelope)
+            await producer.send(kafka.physical(record.topic), record.value, key=record.key, headers=record.headers)
+    marker = order_placed(uuid4(), uuid4())
+    await send(kafka, marker)
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [marker.id])
+
+    assert set((await taken(database)).values()) == {1}
+
+
+def _poison() -> list[Any]:
+    order = order_placed(uuid4(), uuid4())
+    good = to_record(order, new_envelope(order, source="/upstream", client_id=CLIENT))
+    headers = dict(good.headers)
+
+    def without(name: str) -> list[tuple[str, bytes]]:
+        return [(key, value) for key, value in good.headers if key != name]
+
+    return (
+        [
+            pytest.param(good.key, b"\xff\xfe\x00", good.headers, "not_json", id="unreadable bytes"),
+            pytest.param(good.key, b'{"id": 1', good.headers, "not_json", id="cut off"),
+            pytest.param(good.key, b"{}", good.headers, "invalid_body", id="an empty body"),
+            pytest.param(good.key, None, good.headers, "null_value", id="a null value"),
+            pytest.param(
+                good.key, good.value, [*good.headers, ("x", b"\xff")], "not_utf8_header", id="a binary header"
+            ),
+            pytest.param(good.key, good.value, without("ce_id"), "missing_attribute", id="no id"),
+            pytest.param(good.key, good.value, [*good.headers, ("ce_id", b"2")], "doubled_attribute", id="two ids"),
+            pytest.param(
+                good.key,
+                good.value,
+                [*without("ce_specversion"), ("ce_specversion", b"0.3")],
+                "wrong_version",
+                id="version",
+            ),
+            pytest.param(good.key, good.value, [*without("ce_type"), ("ce_type", b"Party")], "unknown_type", id="type"),
+            pytest.param(
+                good.key, good.value, [*without("ce_type"), ("ce_type", b"AccountCreated")], "wrong_topic", id="topic"
+            ),
+            pytest.param(b"another", good.value, good.headers, "key_mismatch", id="another key"),
+            pytest.param(None, good.value, good.headers, "key_mismatch", id="no key"),
+            pytest.param(
+                good.key,
+                good.value,
+                [*without("ce_time"), ("ce_time", b"2020-01-01T00:00:00Z")],
+                "too_old",
+                id="older than the inbox",
+            ),
+            pytest.param(
+                good.key,
+                good.value,
+                [*without("ce_time"), ("ce_time", b"2999-01-01T00:00:00Z")],
+                "from_the_future",
+                id="from the future",
+            ),
+        ]
+        if headers
+        else []
+    )
+
+
+@pytest.mark.parametrize(("key", "value", "headers", "reason"), _poison())
+async def test_what_cannot_be_read_is_parked_whole_with_its_reason_and_holds_nothing_up(
+    kafka: Kafka, database: Database, taker: Taker, key: bytes, value: bytes, headers: Any, reason: str
+) -> None:
+    before, after = order_placed(uuid4(), uuid4()), order_placed(uuid4(), uuid4())
+    async with consuming(kafka, database, taker.subscriber):
+        await send(kafka, before)
+        async with producing(kafka) as producer:
+            await producer.send_and_wait(kafka.physical(ORDERS_EVENTS.name), value, key=key, headers=headers)
+        await send(kafka, after)
+        await all_taken(database, [before.id, after.id])
+        (entry,) = await eventually(lambda: parked(kafka))
+    (record,) = await records_of(kafka, parked_topic(GROUP).name, PARTITIONS)
+
+    assert entry["parked-reason"] == reason
+    assert (entry["parked-topic"], entry["parked-group"]) == (ORDERS_EVENTS.name, GROUP)
+    assert (record.key, record.value) == (key, value)
+    assert [header for header in record.headers if not header[0].startswith("parked-")] == headers
+
+
+async def test_a_parked_message_can_be_redriven_to_its_group_alone(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    order = order_placed(uuid4(), uuid4())
+    taker.faults[order.id] = [RuntimeError("mended later")] * 4
+    async with consuming(kafka, database, taker.subscriber):
+        await send(kafka, order)
+        await eventually(lambda: parked(kafka))
+        taker.faults.clear()
+        assert await redrive(kafka, GROUP, reason="another reason") == 0
+        assert await redrive(kafka, GROUP) == 1
+        await all_taken(database, [order.id])
+
+    assert len(await records_of(kafka, ORDERS_EVENTS.name, PARTITIONS)) == 1, "the origin got nothing"
+
+
+async def test_a_message_too_large_to_park_whole_is_parked_in_parts_and_comes_back_whole(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    headers = [("weight", b"x" * 20_000)] * 230
+    async with producing(kafka) as producer:
+        admin = kafka.admin()
+        await admin.start()
+        try:
+            await _allow_large(admin, kafka.physical(ORDERS_EVENTS.name))
+        finally:
+            await admin.close()
+        producer._max_request_size = 20_000_000
+        await producer.send_and_wait(kafka.physical(ORDERS_EVENTS.name), b"y" * 50_000, key=b"k", headers=headers)
+    async with consuming(kafka, database, taker.subscriber):
+        entries = await eventually(lambda: _parts(kafka))
+    assert [entry["parked-part"] for entry in entries] == [f"{n + 1}/{len(entries)}" for n in range(len(entries))]
+    assert len({entry["parked-id"] for entry in entries}) == 1
+
+
+async def _parts(kafka: Kafka) -> list[dict[str, str]]:
+    entries = await parked(kafka)
+    return entries if entries and len(entries) == int(entries[0]["parked-part"].partition("/")[2]) else []
+
+
+async def _allow_large(admin: Any, topic: str) -> None:
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # noqa: PLC0415
+
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "10000000"})])
+
+
+async def test_records_deleted_before_they_were_read_stop_the_consumer_which_says_so(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    account = uuid4()
+    first, second, third = (order_placed(uuid4(), account) for _ in range(3))
+    async with consuming(kafka, database, taker.subscriber):
+        await send(kafka, first)
+        await all_taken(database, [first.id])
+    await send(kafka, second, third)
+    partition = database.outbox.partition_of(str(account))
+    admin = kafka.admin()
+    await admin.start()
+    try:
+        where = TopicPartition(kafka.physical(ORDERS_EVENTS.name), partition)
+        await admin.delete_records({where: RecordsToDelete(before_offset=2)})
+    finally:
+        await admin.close()
+    async with consuming(kafka, database, taker.subscriber) as (bus, _):
+
+        async def says_so() -> bool:
+            return "behind the stored position" in (await bus.problem() or "")
+
+        await eventually(says_so)
+
+    assert third.id not in await taken(database), "it never skips in silence"
+
+
+async def test_a_consume_loop_that_ended_is_noticed(kafka: Kafka, database: Database, taker: Taker) -> None:
+    async def cancels(_: UnitOfWork, __: Sequence[Received[Any]]) -> None:
+        raise asyncio.CancelledError
+
+    taker.subscriber.on(OrderPlaced)(cancels)
+    async with consuming(kafka, database, taker.subscriber) as (_, liveness):
+        assert liveness.problems() == []
+        await send(kafka, order_placed(uuid4(), uuid4()))
+
+        async def noticed() -> bool:
+            return liveness.problems() == [f"{GROUP} has ended"]
+
+        await eventually(noticed)
+
+
+async def test_messages_of_a_batch_are_handed_on_together(kafka: Kafka, database: Database, taker: Taker) -> None:
+    orders = [order_placed(uuid4(), uuid4()) for _ in range(400)]
+    await send(kafka, *orders)
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [order.id for order in orders])
+
+    assert max(taker.batches) > 50

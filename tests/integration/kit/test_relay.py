@@ -1,0 +1,156 @@
+"""P2: one account's events stand in commit order, with several relays, late commits and fenced predecessors."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka.errors import KafkaError
+from sqlalchemy import text
+
+from shared.contracts import ORDERS_EVENTS, OrderPlaced
+from shared.kit.cause import Cause
+from shared.kit.kafka import Kafka
+from shared.kit.leases import Leases
+from shared.kit.outbox import SHARDS
+from shared.kit.relay import Relay
+from shared.kit.topics import ensure_topics
+from shared.kit.unit_of_work import Database
+from tests.conftest import PARTITIONS, eventually
+
+from .crash_driver import order_placed
+from .topic_reader import records_of
+
+CAUSE = Cause(uuid4(), "request-1")
+
+
+@pytest.fixture
+async def topic(kafka: Kafka) -> str:
+    await ensure_topics(kafka, [ORDERS_EVENTS], partitions=PARTITIONS, replication=1)
+    return ORDERS_EVENTS.name
+
+
+@asynccontextmanager
+async def relaying(database: Database, kafka: Kafka, service: str = "relay-test") -> AsyncIterator[Relay]:
+    relay = Relay(database, kafka, service, lease_seconds=2)
+    task = asyncio.create_task(relay.run(lambda: None))
+    try:
+        yield relay
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def outbox_is_empty(database: Database) -> bool:
+    async with database.reading() as connection:
+        return (await connection.execute(text("SELECT count(*) FROM outbox"))).scalar_one() == 0
+
+
+async def publish(database: Database, account: UUID, order: UUID) -> None:
+    async with database.unit_of_work(CAUSE) as work:
+        work.publish(order_placed(order, account))
+
+
+async def published(kafka: Kafka) -> dict[UUID, list[UUID]]:
+    found = defaultdict(list)
+    for record in await records_of(kafka, ORDERS_EVENTS.name, PARTITIONS):
+        placed = OrderPlaced.model_validate_json(record.value)
+        found[placed.account_id].append(placed.id)
+    return found
+
+
+async def test_two_relays_keep_each_accounts_events_in_commit_order(
+    database: Database, kafka: Kafka, topic: str
+) -> None:
+    accounts = [uuid4() for _ in range(8)]
+    expected: dict[UUID, list[UUID]] = {account: [uuid4() for _ in range(40)] for account in accounts}
+
+    async def write(account: UUID) -> None:
+        for order in expected[account]:
+            await publish(database, account, order)
+
+    async with AsyncExitStack() as relays:
+        for _ in range(2):
+            await relays.enter_async_context(relaying(database, kafka))
+        await asyncio.gather(*map(write, accounts))
+        await eventually(lambda: outbox_is_empty(database))
+
+    assert await published(kafka) == expected
+
+
+async def test_an_event_committed_late_is_published_though_later_ids_went_before(
+    database: Database, kafka: Kafka, topic: str
+) -> None:
+    late, early = uuid4(), uuid4()
+    while database.outbox.shard_of(str(late)) != database.outbox.shard_of(str(early)):
+        early = uuid4()
+    late_order, early_orders = uuid4(), [uuid4() for _ in range(5)]
+    async with relaying(database, kafka):
+        async with database.unit_of_work(CAUSE) as slow:
+            # The late transaction owns a transaction id and its outbox id before the early ones begin.
+            slow.publish(order_placed(late_order, late))
+            await slow.flush()
+            for order in early_orders:
+                await publish(database, early, order)
+
+            async def early_ones_are_out() -> bool:
+                return (await published(kafka))[early] == early_orders
+
+            await eventually(early_ones_are_out)
+        await eventually(lambda: outbox_is_empty(database))
+
+    assert await published(kafka) == {late: [late_order], early: early_orders}
+
+
+async def test_a_relay_that_was_fenced_cannot_publish_what_it_had_read(kafka: Kafka, topic: str) -> None:
+    first = kafka.transactional_producer("relay-test.relay.0")
+    await first.start()
+    await first.begin_transaction()
+    await first.send_and_wait(kafka.physical(topic), b"old", key=b"k", partition=0)
+    second = kafka.transactional_producer("relay-test.relay.0")
+    await second.start()
+    with pytest.raises(KafkaError):
+        await first.commit_transaction()
+    await asyncio.gather(first.stop(), second.stop(), return_exceptions=True)
+
+    assert await records_of(kafka, topic, PARTITIONS) == []
+
+
+async def test_every_shard_has_one_owner_and_a_relay_that_leaves_gives_its_shards_back(database: Database) -> None:
+    first, second = Leases(database, 2), Leases(database, 2)
+
+    assert await first.shards() == set(range(SHARDS)), "alone it takes all"
+    assert await second.shards() == set(), "nothing is free yet"
+    mine = await first.shards()
+    assert len(mine) == SHARDS // 2, "a second member halves the share"
+    await first.release(sorted(set(range(SHARDS)) - mine))
+    theirs = await second.shards()
+    assert mine | theirs == set(range(SHARDS))
+    assert not mine & theirs
+
+    await first.leave()
+    assert await second.shards() == set(range(SHARDS))
+
+
+async def test_a_lease_that_was_not_renewed_goes_to_another_relay(database: Database) -> None:
+    paused, other = Leases(database, 0.3), Leases(database, 0.3)
+    assert await paused.shards() == set(range(SHARDS))
+
+    async def all_taken() -> bool:
+        return await other.shards() == set(range(SHARDS))
+
+    await eventually(all_taken, every=0.1)
+    assert not await paused.holds(0)
+
+
+async def test_a_backlog_is_read_in_bounded_batches(database: Database, kafka: Kafka, topic: str) -> None:
+    account = uuid4()
+    orders = [uuid4() for _ in range(4500)]
+    async with database.unit_of_work(CAUSE) as work:
+        work.publish(*(order_placed(order, account) for order in orders))
+    async with relaying(database, kafka):
+        await eventually(lambda: outbox_is_empty(database))
+
+    assert await published(kafka) == {account: orders}

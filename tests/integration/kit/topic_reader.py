@@ -1,0 +1,25 @@
+"""Reads what topics hold, as any consumer that reads committed messages would see it."""
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from shared.kit.kafka import Kafka
+
+
+async def records_of(kafka: Kafka, topic: str, partitions: int) -> list["ConsumerRecord[bytes, bytes]"]:
+    """Everything in `topic` now, partition by partition in order."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, isolation_level="read_committed", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        where = [TopicPartition(kafka.physical(topic), number) for number in range(partitions)]
+        consumer.assign(where)
+        await consumer.seek_to_beginning(*where)
+        ends = await consumer.end_offsets(where)
+        found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {tp: [] for tp in where}
+        while waiting := [tp for tp in where if await consumer.position(tp) < ends[tp]]:
+            for tp, records in (await consumer.getmany(*waiting, timeout_ms=200)).items():
+                found[tp].extend(records)
+        return [record for tp in where for record in found[tp]]
+    finally:
+        await consumer.stop()

@@ -1,0 +1,42 @@
+"""Lists come in parts, each in the same envelope."""
+
+from typing import Any
+
+import pytest
+
+
+async def test_a_list_says_where_its_part_stands(ask: Any) -> None:
+    reply = await ask("GET", "/things?limit=10&offset=20&sort=name&order=asc")
+    assert reply.body["meta"] == {
+        "offset": 20,
+        "limit": 10,
+        "count": 1,
+        "total_count": 1,
+        "sort": "name",
+        "order": "asc",
+    }
+    assert len(reply.body["data"]) == 1
+
+
+async def test_what_is_not_asked_for_has_its_default(ask: Any) -> None:
+    meta = (await ask("GET", "/things")).body["meta"]
+    assert (meta["limit"], meta["offset"], meta["sort"], meta["order"]) == (100, 0, "created_at", "desc")
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("limit=0", "query.limit"),
+        ("limit=1001", "query.limit"),
+        ("limit=ten", "query.limit"),
+        ("offset=-1", "query.offset"),
+        ("offset=10001", "query.offset"),
+        ("sort=password", "query.sort"),
+        ("order=up", "query.order"),
+        ("limit=99999999999999999999", "query.limit"),
+    ],
+)
+async def test_a_part_that_cannot_be_given_is_400(ask: Any, query: str, location: str) -> None:
+    reply = await ask("GET", f"/things?{query}")
+    assert reply.is_problem("invalid_request", 400)
+    assert list(reply.errors()) == [location]

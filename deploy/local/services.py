@@ -35,7 +35,7 @@ _STOP_SECONDS = 15.0
 
 
 class ServiceProcess(LeashedProcess):
-    """One process of a service, ready once `/health/ready` says so."""
+    """One process of a service, ready once `/health/ready` says so of all its roles."""
 
     def __init__(self, stack: Stack, command: Command, url: str) -> None:
         """Start `command`, which serves HTTP under `url`."""
@@ -198,7 +198,7 @@ def _secret_keys(directory: Path) -> str:
 def _is_ready(address: str) -> bool:
     connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", "/health/ready?role=all")
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

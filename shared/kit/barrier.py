@@ -69,7 +69,7 @@ class ReadBarrier:
             self._client = None
 
     async def _ends(self) -> Targets:
-        """The last stable offsets, asked for after this call began; callers that wait meanwhile share the next request."""
+        """The last stable offsets, asked for after this call began; callers that wait together share one request."""
         if self._next is None:
             self._next = asyncio.create_task(self._ask_after(self._asking))
         return await asyncio.shield(self._next)

@@ -36,7 +36,7 @@ Idle = Callable[[Positions], Awaitable[None]]
 class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships no types
     """An aiokafka consumer whose `getmany` answers when there is something, and tells what it saw meanwhile."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- aiokafka's own
         super().__init__(*args, **kwargs)
         self._expected: dict[TopicPartition, int] = {}
         #: partitions whose log begins behind the position that we wanted to read next
@@ -177,5 +177,5 @@ async def _unparsed(client: Callable[[], BatchConsumer], records: tuple[Any, ...
     return KafkaAckableMessage(body=b"", headers={}, raw_message=records, consumer=client())
 
 
-async def _undecoded(message: KafkaAckableMessage) -> Any:
+async def _undecoded(message: KafkaAckableMessage) -> object:
     return message.raw_message

@@ -20,7 +20,7 @@ from .fate import Fate, delay_after, fate_of
 from .kafka import Kafka
 from .parking import Parked, Parking
 from .projections import Positions, advance
-from .received import BadCommand, Received, Taken, UnreadableRecord, read
+from .received import BadCommand, LostKey, Received, Taken, UnreadableRecord, read
 from .refusals import Refused
 from .subscriber import Subscriber
 from .unit_of_work import Database, UnitOfWork
@@ -111,7 +111,8 @@ class Consumer:
         return await inbox.first_time(work.connection, self.subscriber.group, within)
 
     async def _shut(self, work: UnitOfWork, batch: Sequence[Taken]) -> None:
-        keys = [item.key for item in batch if isinstance(item, UnreadableRecord) and item.key]
+        lost = [item for item in batch if isinstance(item, UnreadableRecord)]
+        keys = [LostKey.of(item.key, item.origin, item.reason) for item in lost if item.key]
         if keys and self.subscriber.quarantine is not None:
             await self.subscriber.quarantine(work, keys)
 

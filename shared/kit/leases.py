@@ -1,7 +1,7 @@
 """Which relay owns which shard: lease rows on the database's clock.
 
 A row, not a session lock: a session lock would survive a holder that is paused, and would not work behind a pooler.
-A lease alone proves nothing to Kafka; the transactional producer that its holder starts does (it fences the one before).
+A lease alone proves nothing to Kafka; the transactional producer that its holder starts does: it fences the one before.
 """
 
 from collections.abc import Sequence

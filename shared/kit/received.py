@@ -24,7 +24,7 @@ from shared.contracts import (
 from .cause import Cause
 from .refusals import FieldError, InvalidRequest, Refused
 
-M = TypeVar("M", bound=Message, covariant=True)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 #: what the kit adds to a message that it parks, and takes off again when it is redriven
 PARKED_PREFIX = "parked-"
@@ -39,11 +39,27 @@ class Origin:
     offset: int
 
 
+class LostKey(str):
+    """The key of a record that cannot be read: what is known of it can no longer be trusted."""
+
+    __slots__ = ("origin", "reason")
+    #: where the record stood, its topic above all: a key can be lost on one and sound on another
+    origin: Origin
+    reason: str
+
+    @classmethod
+    def of(cls, key: str, origin: Origin, reason: str) -> "LostKey":
+        """The key with what is known of its record."""
+        lost = cls(key)
+        lost.origin, lost.reason = origin, reason
+        return lost
+
+
 @dataclass(frozen=True)
-class Received(Generic[M]):
+class Received(Generic[M_co]):
     """A message that was understood."""
 
-    body: M
+    body: M_co
     envelope: Envelope
     origin: Origin
     record: "ConsumerRecord[bytes, bytes]"

@@ -71,7 +71,7 @@ async def _all_of(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator["Cons
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
     consumer.subscribe([topic])
     async with asyncio.timeout(10):
-        while not (found := consumer.partitions_for_topic(topic)):
+        while not (found := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 -- aiokafka tells nobody
             await asyncio.sleep(0.05)
     consumer.unsubscribe()
     return set(found)

@@ -24,7 +24,7 @@ from .liveness import Beat
 from .unit_of_work import Database
 
 #: The visible rows of a shard above the cursor in id order, at most `rows` of them and about `bytes`, with the bounds
-#: of the snapshot that saw them. Answers one row without an id when nothing waits. Served by the primary key (shard, id).
+#: of the snapshot that saw them. Answers one row without an id when nothing waits. Served by the primary key.
 _READ = text(
     """
     WITH waiting AS (SELECT id, topic, key, headers, payload FROM outbox

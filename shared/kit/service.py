@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from sqlalchemy import text
 
 from shared.contracts import Topic, parked_topic
 
@@ -24,6 +23,7 @@ from .auth import TokenVerifier
 from .bus import Bus
 from .consuming import Consumer
 from .faults import INFRASTRUCTURE
+from .housekeeping import Housekeeping
 from .http import create_app
 from .kafka import Kafka
 from .liveness import Beat, Check, Liveness, Readiness
@@ -40,8 +40,6 @@ Closer = Callable[[], Awaitable[None]]
 
 #: how long a worker may go without a beat before it counts as hanging, in seconds
 _WORKER_HANGS_AFTER = 60.0
-_HOUSEKEEPING_EVERY = 3600.0
-_FORGET_COMMANDS = text("DELETE FROM command_inbox WHERE received_at < now() - interval '35 days'")
 
 _log = structlog.get_logger("service")
 
@@ -117,11 +115,11 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
             stack.push_async_callback(close)
         for opened in service.opens:
             await opened()
-        bus = Bus(service.kafka, service.liveness)
-        server = await _serve(service, roles, bus)
-        stack.push_async_callback(_stop_server, *server)
+        bus = Bus(service.kafka, service.liveness, session_seconds=service.settings.session_seconds)
+        server, serving = _serve(service, roles, bus)
+        stack.push_async_callback(_stop_server, service, server, serving)
         if Role.WORKERS in roles:
-            stack.push_async_callback(_cancel, _start_workers(service))
+            stack.push_async_callback(_stop_workers, service, _start_workers(service))
         if Role.CONSUMERS in roles:
             stack.push_async_callback(bus.stop)
             starting = asyncio.create_task(_start_consumers(service, bus))
@@ -162,37 +160,27 @@ async def _check_topics(service: Service) -> None:
         await admin.close()
 
 
-def _start_workers(service: Service) -> list[asyncio.Task[None]]:
+def _start_workers(service: Service) -> dict[str, asyncio.Task[None]]:
     relay = Relay(service.database, service.kafka, service.name)
-    workers: dict[str, Worker] = {"relay": relay.run, "housekeeping": _housekeeping(service), **service.workers}
-    tasks = []
+    workers: dict[str, Worker] = {"relay": relay.run, "housekeeping": Housekeeping(service.database).run, **service.workers}
+    tasks = {}
     for name, worker in workers.items():
         if name in service.settings.without:
             continue
         beat = service.liveness.loop(name, hangs_after=_WORKER_HANGS_AFTER)
         task = asyncio.ensure_future(worker(beat))
         service.liveness.watch(name, task)
-        tasks.append(task)
+        tasks[name] = task
     return tasks
 
 
-def _housekeeping(service: Service) -> Worker:
-    async def keep(beat: Beat) -> None:
-        while True:
-            try:
-                await inbox.keep_partitions(service.database)
-                async with service.database.unit_of_work() as work:
-                    await work.connection.execute(_FORGET_COMMANDS)
-            except INFRASTRUCTURE as fault:
-                _log.warning("housekeeping failed", fault=repr(fault))
-            for _ in range(int(_HOUSEKEEPING_EVERY / 20)):
-                beat()
-                await asyncio.sleep(20)
-
-    return keep
+async def _stop_workers(service: Service, tasks: Mapping[str, asyncio.Task[None]]) -> None:
+    for name in tasks:
+        service.liveness.forget(name)
+    await _cancel(list(tasks.values()))
 
 
-async def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[uvicorn.Server, asyncio.Task[None]]:
+def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[uvicorn.Server, asyncio.Task[None]]:
     app = create_app(
         title=service.name,
         version="1",
@@ -228,19 +216,19 @@ def _http_settings(app: FastAPI, settings: KitSettings) -> uvicorn.Config:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(settings.shutdown_grace),
         limit_concurrency=1000,
-        h11_max_incomplete_event_size=64 * 1024,
     )
 
 
 def _readiness(service: Service, roles: frozenset[Role], bus: Bus) -> Readiness:
     """What each role needs: a stopped broker must not take the API away (P9)."""
     readiness = Readiness()
+    database, broker = _database_check(service), _broker_check(service.kafka)
     for role in sorted(roles):
-        readiness.add(role, "database", _database_check(service))
+        readiness.add(role, "database", database)
     if Role.API in roles and service.verifier is not None:
         readiness.add(Role.API, "token keys", _keys_check(service.verifier))
     for role in roles & {Role.CONSUMERS, Role.WORKERS}:
-        readiness.add(role, "broker", _broker_check(service.kafka))
+        readiness.add(role, "broker", broker)
     if Role.CONSUMERS in roles:
         readiness.add(Role.CONSUMERS, "groups", bus.problem)
     return readiness
@@ -272,7 +260,8 @@ def _broker_check(kafka: Kafka) -> Check:
     return check
 
 
-async def _stop_server(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+async def _stop_server(service: Service, server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+    service.liveness.forget("http")
     server.should_exit = True
     await asyncio.wait([task], timeout=10)
 

@@ -60,6 +60,12 @@ class KitSettings(BaseSettings):
         le=600,
         description="seconds in which what is in flight may finish after SIGTERM",
     )
+    session_seconds: float = Field(
+        6.0,
+        ge=1,
+        le=300,
+        description="how long a consumer may be silent before its partitions go to others; the broker sets a minimum",
+    )
     pool_size: int = Field(10, ge=1, le=200, description="most connections to the database held by this process")
 
     @field_validator("database_url")

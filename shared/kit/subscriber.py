@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.contracts import Command, Message, Topic, redrive_topic
 
-from .received import BadCommand, Received
+from .received import BadCommand, LostKey, Received
 from .unit_of_work import UnitOfWork
 
 #: takes messages of its types in order; one transaction holds them all
@@ -19,7 +19,7 @@ CommandHandler = Callable[[UnitOfWork, Received[Any]], Awaitable[dict[str, Any] 
 #: locks the rows of the keys that a batch will write events for, in the order that everybody keeps
 Locks = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[None]]
 #: shuts the keys whose copy can no longer be trusted
-Quarantine = Callable[[UnitOfWork, Sequence[str]], Awaitable[None]]
+Quarantine = Callable[[UnitOfWork, Sequence[LostKey]], Awaitable[None]]
 #: waits, before the transaction, for whatever the batch's decisions will rest on
 Before = Callable[[Sequence[Received[Any]]], Awaitable[None]]
 

@@ -80,7 +80,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
-            pool_pre_ping=False,
+            # Errors go to the log, and what was asked for does not.
+            hide_parameters=True,
             connect_args={
                 "timeout": 5,
                 "server_settings": {

@@ -1,6 +1,6 @@
 """A small service that writes, relays and consumes in one process, so that it can be cut off at any boundary.
 
-Usage: `python -m tests.integration.kit.crash_driver <database url> <bootstrap> <prefix> <how many to write>`. It writes that many
+Usage: `python -m tests.integration.kit.crash_driver <database url> <bootstrap> <prefix> <count>`. It writes that many
 effects, each with an event, takes the events up again, and ends when all of it is done.
 """
 

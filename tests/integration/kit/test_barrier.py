@@ -58,7 +58,8 @@ async def barrier(kafka: Kafka, database: Database) -> AsyncIterator[ReadBarrier
     await made.close()
 
 
-async def test_it_passes_at_once_where_nothing_was_ever_written(barrier: ReadBarrier, keeper: Keeper) -> None:
+@pytest.mark.usefixtures("keeper")
+async def test_it_passes_at_once_where_nothing_was_ever_written(barrier: ReadBarrier) -> None:
     await barrier.wait([str(uuid4())])
 
 

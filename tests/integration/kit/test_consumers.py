@@ -22,13 +22,13 @@ from tests.conftest import PARTITIONS, eventually
 
 from .bench import CLIENT, consuming, make_topics, producing, send
 from .crash_driver import order_placed
-from .topic_reader import records_of
+from deploy.local.topics import records_of
 
 GROUP = "bench.orders"
 
 
 class Taker:
-    """Takes orders into a table, and fails on demand: `faults` holds, for an order, the errors that are still to come."""
+    """Takes orders into a table, and fails on demand: `faults` holds the errors that are still to come, by order."""
 
     def __init__(self) -> None:
         self.subscriber = Subscriber(GROUP, [ORDERS_EVENTS], patience=3)

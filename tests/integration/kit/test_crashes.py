@@ -16,7 +16,7 @@ from shared.kit.topics import ensure_topics
 from shared.kit.unit_of_work import Database
 
 from .crash_driver import ACCOUNTS, GROUP, PARTITIONS, TABLES, arguments, subscriber
-from .topic_reader import records_of
+from deploy.local.topics import records_of
 
 ROOT = Path(__file__).parents[3]
 WRITES = 12

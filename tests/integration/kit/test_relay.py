@@ -21,7 +21,7 @@ from shared.kit.unit_of_work import Database
 from tests.conftest import PARTITIONS, eventually
 
 from .crash_driver import order_placed
-from .topic_reader import records_of
+from deploy.local.topics import records_of
 
 CAUSE = Cause(uuid4(), "request-1")
 
@@ -61,9 +61,8 @@ async def published(kafka: Kafka) -> dict[UUID, list[UUID]]:
     return found
 
 
-async def test_two_relays_keep_each_accounts_events_in_commit_order(
-    database: Database, kafka: Kafka, topic: str
-) -> None:
+@pytest.mark.usefixtures("topic")
+async def test_two_relays_keep_each_accounts_events_in_commit_order(database: Database, kafka: Kafka) -> None:
     accounts = [uuid4() for _ in range(8)]
     expected: dict[UUID, list[UUID]] = {account: [uuid4() for _ in range(40)] for account in accounts}
 
@@ -80,8 +79,9 @@ async def test_two_relays_keep_each_accounts_events_in_commit_order(
     assert await published(kafka) == expected
 
 
+@pytest.mark.usefixtures("topic")
 async def test_an_event_committed_late_is_published_though_later_ids_went_before(
-    database: Database, kafka: Kafka, topic: str
+    database: Database, kafka: Kafka
 ) -> None:
     late, early = uuid4(), uuid4()
     while database.outbox.shard_of(str(late)) != database.outbox.shard_of(str(early)):
@@ -145,7 +145,8 @@ async def test_a_lease_that_was_not_renewed_goes_to_another_relay(database: Data
     assert not await paused.holds(0)
 
 
-async def test_a_backlog_is_read_in_bounded_batches(database: Database, kafka: Kafka, topic: str) -> None:
+@pytest.mark.usefixtures("topic")
+async def test_a_backlog_is_read_in_bounded_batches(database: Database, kafka: Kafka) -> None:
     account = uuid4()
     orders = [uuid4() for _ in range(4500)]
     async with database.unit_of_work(CAUSE) as work:

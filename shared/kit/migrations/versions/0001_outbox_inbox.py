@@ -61,6 +61,13 @@ CREATE TABLE applied_positions (
     position bigint NOT NULL,
     PRIMARY KEY (consumer, topic, partition)
 ) WITH (fillfactor = 50);
+
+-- one row: when the housekeeping last came to its end, for people and alerts
+CREATE TABLE housekeeping (
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    ended_at timestamptz
+);
+INSERT INTO housekeeping DEFAULT VALUES;
 """
 
 

@@ -6,7 +6,7 @@ from shared.kit.kafka import Kafka
 
 
 async def records_of(kafka: Kafka, topic: str, partitions: int) -> list["ConsumerRecord[bytes, bytes]"]:
-    """Everything in `topic` now, partition by partition in order."""
+    """Everything in `topic` (its logical name) now, partition by partition in order."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap, isolation_level="read_committed", enable_auto_commit=False
     )

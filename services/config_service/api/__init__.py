@@ -1,0 +1,8 @@
+"""HTTP in: tokens, accounts, allocations, configurations (DOMAIN sections 2 to 4)."""
+
+from .accounts import account_routes
+from .allocations import allocation_routes
+from .auth import auth_routes
+from .configurations import configuration_routes
+
+__all__ = ["account_routes", "allocation_routes", "auth_routes", "configuration_routes"]

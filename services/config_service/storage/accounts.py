@@ -1,0 +1,74 @@
+"""Accounts."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import Select, func, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.config_service.domain import Account, NewAccount
+from shared.contracts import AccountStatus
+from shared.kit.ids import uuid7
+from shared.kit.paging import Page
+
+from .listing import page_of
+from .tables import accounts
+
+#: all of an account but its owner, who is known to whoever asks
+_ACCOUNT = [column for column in accounts.c if column.name != "client_id"]
+
+
+async def account_of(connection: AsyncConnection, client_id: UUID, account_id: UUID) -> Account | None:
+    """The client's account with this id."""
+    return await _one(connection, _of(client_id, account_id))
+
+
+async def lock_account(connection: AsyncConnection, client_id: UUID, account_id: UUID) -> Account | None:
+    """The account, locked: until the commit nobody else decides on it or announces anything under its key (P2)."""
+    # FOR NO KEY UPDATE: a plain FOR UPDATE would also stop the foreign key check of its configuration.
+    return await _one(connection, _of(client_id, account_id).with_for_update(key_share=True))
+
+
+async def lock_accounts(connection: AsyncConnection, owned: Collection[tuple[UUID, UUID]]) -> None:
+    """Lock the accounts of `owned` (pairs of client and account) that there are, in the order that everybody keeps."""
+    theirs = tuple_(accounts.c.client_id, accounts.c.account_id).in_(owned)
+    in_order = select(accounts.c.account_id).where(theirs).order_by(accounts.c.account_id)
+    await connection.execute(in_order.with_for_update(key_share=True))
+
+
+async def accounts_of(connection: AsyncConnection, client_id: UUID, page: Page) -> tuple[list[Account], int]:
+    """A page of the client's accounts, and how many it has."""
+    rows, total = await page_of(
+        connection, select(*_ACCOUNT).where(accounts.c.client_id == client_id), page, tie_breaker="account_id"
+    )
+    return [Account(**row) for row in rows], total
+
+
+async def add_account(connection: AsyncConnection, client_id: UUID, new: NewAccount) -> Account:
+    """Keep a new account."""
+    moment = func.statement_timestamp()
+    added = insert(accounts).values(
+        **vars(new), account_id=uuid7(), client_id=client_id, revision=1, created_at=moment, updated_at=moment
+    )
+    return Account(**(await connection.execute(added.returning(*_ACCOUNT))).mappings().one())
+
+
+async def change_account(
+    connection: AsyncConnection, account_id: UUID, *, status: AccountStatus, name: str | None
+) -> Account:
+    """Give a locked account its new state, under its next revision."""
+    changed = (
+        update(accounts)
+        .where(accounts.c.account_id == account_id)
+        .values(status=status, name=name, revision=accounts.c.revision + 1, updated_at=func.statement_timestamp())
+    )
+    return Account(**(await connection.execute(changed.returning(*_ACCOUNT))).mappings().one())
+
+
+def _of(client_id: UUID, account_id: UUID) -> Select[tuple[object, ...]]:
+    return select(*_ACCOUNT).where(accounts.c.account_id == account_id, accounts.c.client_id == client_id)
+
+
+async def _one(connection: AsyncConnection, wanted: Select[tuple[object, ...]]) -> Account | None:
+    row = (await connection.execute(wanted)).mappings().one_or_none()
+    return None if row is None else Account(**row)

@@ -1,0 +1,70 @@
+"""What can be asked about configurations, the same over HTTP and by command."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from services.config_service import storage
+from services.config_service.domain import (
+    AccountAlreadyConfigured,
+    AccountNotFound,
+    AllocationNotFound,
+    Configuration,
+    ConfigurationNotFound,
+    refuse_unless_configurable,
+)
+from services.config_service.storage import Connection
+from shared.contracts import ConfigurationCreated, ConfigurationDeleted
+from shared.kit.cause import Cause
+from shared.kit.paging import Page
+from shared.kit.unit_of_work import UnitOfWork
+
+
+async def configure_account(work: UnitOfWork, cause: Cause, account_id: UUID, allocation_id: UUID) -> Configuration:
+    """Configure an account under its next version.
+
+    Raises AccountNotFound, AllocationNotFound, AccountNotForPortfolios, AccountNotActive, AccountAlreadyConfigured.
+    """
+    account = await storage.lock_account(work.connection, cause.client_id, account_id)
+    if account is None:
+        raise AccountNotFound
+    if await storage.hold_allocation(work.connection, cause.client_id, allocation_id) is None:
+        raise AllocationNotFound
+    refuse_unless_configurable(account)
+    configuration = await storage.configure(work.connection, cause.client_id, account_id, allocation_id)
+    if configuration is None:
+        raise AccountAlreadyConfigured
+    work.publish(ConfigurationCreated(**vars(configuration)), cause=cause)
+    return configuration
+
+
+async def delete_configuration(work: UnitOfWork, cause: Cause, account_id: UUID) -> None:
+    """Delete an account's configuration; whoever takes its orders hears of it. Raises ConfigurationNotFound."""
+    await storage.lock_account(work.connection, cause.client_id, account_id)
+    deleted = await storage.delete_configuration(work.connection, cause.client_id, account_id)
+    if deleted is None:
+        raise ConfigurationNotFound
+    work.publish(ConfigurationDeleted(**vars(deleted)), cause=cause)
+
+
+async def read_configuration(connection: Connection, client_id: UUID, account_id: UUID) -> Configuration:
+    """Give the configuration that the client's account has now; raises ConfigurationNotFound."""
+    configuration = await storage.configuration_of(connection, client_id, account_id)
+    if configuration is None:
+        raise ConfigurationNotFound
+    return configuration
+
+
+async def list_configurations(
+    connection: Connection, client_id: UUID, allocation_id: UUID | None, page: Page
+) -> tuple[list[Configuration], int]:
+    """Give a page of the client's configurations, with one allocation or with any, and how many there are."""
+    return await storage.configurations_of(connection, client_id, allocation_id, page)
+
+
+async def hold_accounts(work: UnitOfWork, owned: Collection[tuple[UUID, UUID]]) -> None:
+    """Lock the accounts that a batch of commands is about, all at once and in order, so that batches never deadlock.
+
+    `owned` are pairs of client and account; what is not an account of that client is left alone.
+    """
+    if owned:
+        await storage.lock_accounts(work.connection, owned)

@@ -1,0 +1,6 @@
+"""HTTP in: portfolio orders and rebalancings (DOMAIN section 5)."""
+
+from .orders import orders_router
+from .rebalancings import rebalancings_router
+
+__all__ = ["orders_router", "rebalancings_router"]

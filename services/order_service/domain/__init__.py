@@ -1,0 +1,75 @@
+"""The rules of portfolio orders and rebalancings; nothing here reaches a database or the network."""
+
+from .accounts import AccountCopy, cancellation_bound, check_takes_orders, rebalancing_refusal
+from .currencies import check_amount
+from .orders import EVENTS, Order, WantedOrder, event_of
+from .rebalancings import Execution, PlannedOrder, Targets, planned_orders
+from .refusals import (
+    RESTING_ON_THE_COPY,
+    AccountCannotTakeOrders,
+    AccountNotActive,
+    AccountNotFound,
+    AccountNotTrustworthy,
+    AmountNotPlaceable,
+    ConfigurationMissing,
+    ConfigurationNotKnownYet,
+    ConfigurationOutdated,
+    ExecutionAlreadyRequested,
+    ExecutionNotFound,
+    OrderNotFound,
+    TransitionNotAllowed,
+)
+from .resources import ExecutionResource, OrderResource
+from .transitions import (
+    CANCEL_BY_CLIENT,
+    CANCEL_REBALANCING,
+    FILL,
+    FILL_REBALANCING,
+    REJECT,
+    SETTLE,
+    START,
+    START_REBALANCING,
+    TRANSITIONS,
+    Transition,
+)
+
+__all__ = [
+    "CANCEL_BY_CLIENT",
+    "CANCEL_REBALANCING",
+    "EVENTS",
+    "FILL",
+    "FILL_REBALANCING",
+    "REJECT",
+    "RESTING_ON_THE_COPY",
+    "SETTLE",
+    "START",
+    "START_REBALANCING",
+    "TRANSITIONS",
+    "AccountCannotTakeOrders",
+    "AccountCopy",
+    "AccountNotActive",
+    "AccountNotFound",
+    "AccountNotTrustworthy",
+    "AmountNotPlaceable",
+    "ConfigurationMissing",
+    "ConfigurationNotKnownYet",
+    "ConfigurationOutdated",
+    "Execution",
+    "ExecutionAlreadyRequested",
+    "ExecutionNotFound",
+    "ExecutionResource",
+    "Order",
+    "OrderNotFound",
+    "OrderResource",
+    "PlannedOrder",
+    "Targets",
+    "Transition",
+    "TransitionNotAllowed",
+    "WantedOrder",
+    "cancellation_bound",
+    "check_amount",
+    "check_takes_orders",
+    "event_of",
+    "planned_orders",
+    "rebalancing_refusal",
+]

@@ -1,0 +1,6 @@
+"""The dispatcher over HTTP (DOMAIN section 6)."""
+
+from .deliveries import delivery_routes
+from .subscriptions import subscription_routes
+
+__all__ = ["delivery_routes", "subscription_routes"]

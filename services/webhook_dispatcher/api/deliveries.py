@@ -1,0 +1,116 @@
+"""Deliveries and their attempts over HTTP."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field
+
+from services.webhook_dispatcher import use_cases
+from services.webhook_dispatcher.domain import DeliveryState, Outcome, Reason, WebhookType, message_id_of
+from services.webhook_dispatcher.storage import AttemptRow, DeliveryFilter, DeliveryRow
+from shared.contracts import Timestamp
+from shared.kit.auth import Principal, requires
+from shared.kit.paging import Listing, Page, paged_by
+from shared.kit.unit_of_work import Database
+
+Reader = Annotated[Principal, Depends(requires("webhooks:read"))]
+DeliveryPage = Annotated[Page, Depends(paged_by("created_at", order="desc"))]
+OfAccount = Annotated[UUID | None, Query(description="only those about this account")]
+InState = Annotated[DeliveryState | None, Query(description="only those in this state")]
+OfType = Annotated[WebhookType | None, Query(description="only those of this type")]
+
+
+class DeliveryShown(BaseModel):
+    """One event on its way to one subscription."""
+
+    id: UUID = Field(description="The delivery")
+    subscription_id: UUID = Field(description="The subscription")
+    message_id: str = Field(description="The header webhook-id, the same in every attempt")
+    account_id: UUID | None = Field(description="The account that the event is about")
+    event_id: str = Field(description="The event; `payload[].id` in the body")
+    event_type: str = Field(description="Its type")
+    configuration_version: int | None = Field(description="The configuration that a rebalancing event belongs to")
+    state: DeliveryState = Field(description="Where it stands")
+    reason: Reason | None = Field(description="Why it was stopped or has failed")
+    attempts: int = Field(description="How many were made")
+    due_at: Timestamp = Field(description="When the next attempt is due, while it is WAITING")
+    created_at: Timestamp = Field(description="When it was planned")
+    updated_at: Timestamp = Field(description="When it last changed")
+
+
+class AttemptShown(BaseModel):
+    """One attempt to deliver."""
+
+    number: int = Field(description="From 1")
+    started_at: Timestamp = Field(description="When it began")
+    finished_at: Timestamp | None = Field(description="When its outcome was known; null for one that was lost")
+    outcome: Outcome = Field(description="What came of it")
+    status_code: int | None = Field(description="The endpoint's answer")
+    error: str | None = Field(description="What went wrong, where nothing was answered")
+    response_body: str | None = Field(description="The beginning of the answer, 4 KiB at most")
+    projection_position: int | None = Field(description="How far the copy of configurations had come at its start")
+    deletion_position: int | None = Field(description="Where the newest deletion stood that had been applied by then")
+
+
+class AttemptsShown(BaseModel):
+    """All attempts of a delivery."""
+
+    data: list[AttemptShown] = Field(description="In their order")
+
+
+def delivery_routes(database: Database) -> APIRouter:
+    """The routes that look at deliveries."""
+    router = APIRouter(tags=["deliveries"])
+
+    @router.get("/webhooks/{subscription_id}/deliveries", summary="List a subscription's deliveries")
+    async def list_of_subscription(
+        reader: Reader,
+        page: DeliveryPage,
+        subscription_id: UUID,
+        account_id: OfAccount = None,
+        state: InState = None,
+        event_type: OfType = None,
+    ) -> Listing[DeliveryShown]:
+        wanted = DeliveryFilter(subscription_id, account_id, state, event_type)
+        async with database.reading() as connection:
+            await use_cases.read_subscription(connection, reader.client_id, subscription_id)
+            rows = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
+        return Listing[DeliveryShown].of(page, [_shown(row) for row in rows], None)
+
+    @router.get("/deliveries", summary="List deliveries")
+    async def list_deliveries(
+        reader: Reader,
+        page: DeliveryPage,
+        account_id: OfAccount = None,
+        state: InState = None,
+        event_type: OfType = None,
+    ) -> Listing[DeliveryShown]:
+        wanted = DeliveryFilter(None, account_id, state, event_type)
+        async with database.reading() as connection:
+            rows = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
+        return Listing[DeliveryShown].of(page, [_shown(row) for row in rows], None)
+
+    @router.get("/deliveries/{delivery_id}", summary="Read a delivery")
+    async def read_delivery(reader: Reader, delivery_id: UUID) -> DeliveryShown:
+        async with database.reading() as connection:
+            return _shown(await use_cases.read_delivery(connection, reader.client_id, delivery_id))
+
+    @router.get("/deliveries/{delivery_id}/attempts", summary="List a delivery's attempts")
+    async def list_attempts(reader: Reader, delivery_id: UUID) -> AttemptsShown:
+        async with database.reading() as connection:
+            rows = await use_cases.list_attempts(connection, reader.client_id, delivery_id)
+        return AttemptsShown(data=[_attempt_shown(row) for row in rows])
+
+    return router
+
+
+def _shown(row: DeliveryRow) -> DeliveryShown:
+    return DeliveryShown(**vars(row), message_id=message_id_of(row.id))
+
+
+def _attempt_shown(row: AttemptRow) -> AttemptShown:
+    body = row.response_body
+    # An endpoint answers with whatever bytes it likes.
+    text = None if body is None else body.decode("utf-8", "replace")
+    return AttemptShown(**{**vars(row), "response_body": text})

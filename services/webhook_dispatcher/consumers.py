@@ -1,0 +1,135 @@
+"""What the dispatcher hears on the bus: three groups, so that the barrier of the second never waits for itself."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from services.webhook_dispatcher import use_cases
+from services.webhook_dispatcher.domain import Happening
+from services.webhook_dispatcher.storage import KEEPER, AccountCopy, ConfigurationCopy
+from shared.contracts import (
+    ACCOUNTS_EVENTS,
+    ALLOCATIONS_EVENTS,
+    CONFIGURATIONS_EVENTS,
+    ORDERS_EVENTS,
+    REBALANCINGS_EVENTS,
+    AccountCreated,
+    AccountState,
+    AccountUpdated,
+    AllocationCreated,
+    AllocationDeleted,
+    ConfigurationCreated,
+    ConfigurationDeleted,
+    ConfigurationState,
+    OrderCancelled,
+    OrderFilled,
+    OrderPlaced,
+    OrderProcessingStarted,
+    OrderSettled,
+    RebalancingOrderCancelled,
+    RebalancingOrderCreated,
+    RebalancingOrderFilled,
+    RebalancingOrderProcessingStarted,
+)
+from shared.kit.barrier import ReadBarrier
+from shared.kit.received import Received
+from shared.kit.subscriber import Subscriber
+from shared.kit.unit_of_work import UnitOfWork
+
+#: tells the delivery worker of this process that there may be something to send
+Wake = Callable[[], None]
+
+#: An event that names a configuration version from the future is given this many attempts, within about a second.
+_PATIENCE = 4
+
+
+def copies_subscriber() -> Subscriber:
+    """Keeps the copies, and closes the gate with every deletion."""
+    subscriber = Subscriber(
+        group=KEEPER,
+        topics=[CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS],
+        keeps_copies=True,
+        quarantine=use_cases.shut_gates,
+    )
+
+    @subscriber.on(ConfigurationState)
+    async def on_configuration_state(work: UnitOfWork, messages: Sequence[Received[ConfigurationState]]) -> None:
+        await use_cases.apply_configuration_states(work, [_configuration_in(received) for received in messages])
+        await use_cases.reopen_gates(
+            work, [(received.body.account_id, received.origin) for received in messages if _is_redriven(received)]
+        )
+
+    @subscriber.on(AccountState)
+    async def on_account_state(work: UnitOfWork, messages: Sequence[Received[AccountState]]) -> None:
+        told = [
+            AccountCopy(received.body.account_id, received.envelope.client_id, received.body.revision)
+            for received in messages
+        ]
+        await use_cases.apply_account_states(work, told)
+
+    return subscriber
+
+
+def rebalancings_subscriber(barrier: ReadBarrier, wake: Wake) -> Subscriber:
+    """Plans rebalancing events, once the copies have come as far as Kafka had when the events were taken up (P5)."""
+
+    async def copies_have_caught_up(received: Iterable[Received[Any]]) -> None:
+        await barrier.wait({each.body.key for each in received})
+
+    subscriber = Subscriber(
+        group="webhook_dispatcher.rebalancings",
+        topics=[REBALANCINGS_EVENTS],
+        before=copies_have_caught_up,
+        patience=_PATIENCE,
+    )
+
+    @subscriber.on(
+        RebalancingOrderCreated, RebalancingOrderProcessingStarted, RebalancingOrderFilled, RebalancingOrderCancelled
+    )
+    async def on_rebalancing_event(work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
+        await use_cases.plan_behind_the_gate(work, [_happening_in(received) for received in messages])
+        wake()
+
+    return subscriber
+
+
+def events_subscriber(wake: Wake) -> Subscriber:
+    """Plans what goes out whether or not the account is configured."""
+    subscriber = Subscriber(
+        group="webhook_dispatcher.events",
+        topics=[ORDERS_EVENTS, ALLOCATIONS_EVENTS, ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS],
+    )
+
+    @subscriber.on(OrderPlaced, OrderProcessingStarted, OrderFilled, OrderSettled, OrderCancelled)
+    @subscriber.on(AllocationCreated, AllocationDeleted)
+    @subscriber.on(AccountCreated, AccountUpdated)
+    @subscriber.on(ConfigurationCreated, ConfigurationDeleted)
+    async def on_event(work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
+        await use_cases.plan_deliveries(work, [_happening_in(received) for received in messages])
+        wake()
+
+    return subscriber
+
+
+def _is_redriven(received: Received[Any]) -> bool:
+    # A redriven record keeps its first place, and comes by the group's own topic.
+    return not received.record.topic.endswith(received.origin.topic)
+
+
+def _configuration_in(received: Received[ConfigurationState]) -> ConfigurationCopy:
+    state = received.body
+    return ConfigurationCopy(
+        account_id=state.account_id,
+        client_id=received.envelope.client_id,
+        version=state.version,
+        revision=state.revision,
+        configured=state.configured,
+        partition=received.origin.partition,
+        offset=received.origin.offset,
+    )
+
+
+def _happening_in(received: Received[Any]) -> Happening:
+    envelope = received.envelope
+    return Happening.of(
+        received.body, client_id=envelope.client_id, source=envelope.source, id=envelope.id, time=envelope.time
+    )

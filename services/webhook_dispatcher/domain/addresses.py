@@ -1,0 +1,89 @@
+"""Where deliveries may go: not into networks that only this machine can reach, unless the operator allows them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from shared.kit.refusals import FieldError, InvalidRequest
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+LONGEST_URL = 2048
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+#: A last label that is a number makes a host an IPv4 address in some spelling (WHATWG URL, "ends in a number").
+_ENDS_IN_A_NUMBER = re.compile(r"(^|\.)(\d+|0[xX][0-9a-fA-F]*)\.?$")
+_NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
+#: Carries an IPv4 address in its last 32 bits to wherever a translator leads.
+_NAT64 = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
+
+
+@dataclass(frozen=True)
+class AddressRule:
+    """The addresses that deliveries may be sent to."""
+
+    #: networks that the operator allows besides the public ones
+    allowed: Sequence[Network] = ()
+
+    def permits(self, text: str) -> bool:
+        """Whether a connection to this address, in the notation of the socket library, may be opened."""
+        address = _unmapped(ip_address(text.partition("%")[0]))
+        if any(address in network for network in self.allowed):
+            return True
+        return _is_public(address)
+
+
+def _unmapped(address: Address) -> Address:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and _hides_another(address):
+        return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def _hides_another(address: IPv6Address) -> bool:
+    translated = any(address in network for network in _NAT64)
+    return translated or address.sixtofour is not None or address.teredo is not None
+
+
+def check_url(url: str, rule: AddressRule) -> None:
+    """Refuse an endpoint whose URL shows that nothing can or may be sent to it; raises InvalidRequest."""
+    fault = _fault_of(url, rule)
+    if fault is not None:
+        raise InvalidRequest(errors=[FieldError("body.url", fault)])
+
+
+def _fault_of(url: str, rule: AddressRule) -> str | None:
+    if len(url) > LONGEST_URL or not _VISIBLE_ASCII.fullmatch(url) or "\\" in url:
+        return f"must be a URL of at most {LONGEST_URL} visible ASCII characters (names of other scripts in punycode)"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return "must begin with http:// or https:// and name a host"
+    if "@" in parts.netloc:
+        return "must not hold credentials"
+    if parts.fragment or "#" in url:
+        return "must not hold a fragment"
+    return _fault_of_host(parts, rule)
+
+
+def _fault_of_host(parts: SplitResult, rule: AddressRule) -> str | None:
+    host = parts.hostname or ""
+    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+        host = "127.0.0.1"
+    try:
+        permitted = rule.permits(host)
+    except ValueError:
+        if _ENDS_IN_A_NUMBER.search(host) or not _NAME.fullmatch(host):
+            return "must name a host, or an address in its plain notation"
+        return None
+    return None if permitted else "leads to an address that deliveries may not reach"

@@ -1,0 +1,56 @@
+"""What the environment decides for the dispatcher, besides what it decides for every service."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
+
+from shared.kit.settings import SealingSettings
+
+from .domain import STANDARD_SCHEDULE, AddressRule
+
+
+def _parts(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    parts = _parts(value)
+    return [ip_network(part) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
+Waits = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(_parts)]
+
+
+class Settings(SealingSettings):
+    """The settings of webhook_dispatcher."""
+
+    deliver_to: Networks = Field((), description="networks that deliveries may reach besides the public ones")
+    retry_schedule: Waits = Field(
+        STANDARD_SCHEDULE,
+        max_length=50,
+        description="seconds at most between one attempt and the next, parted by commas; then the delivery has failed",
+    )
+    attempt_timeout: float = Field(15.0, gt=0, le=120, description="seconds that an endpoint may take to answer")
+    lease_seconds: float = Field(
+        30.0, gt=0, le=600, description="seconds after which a delivery is taken from a process that has died"
+    )
+    deliveries_in_flight: int = Field(200, ge=1, le=2000, description="most deliveries under way in this process")
+    deliveries_per_endpoint: int = Field(
+        10, ge=1, le=2000, description="most deliveries under way to one endpoint from this process"
+    )
+
+    @model_validator(mode="after")
+    def _a_lease_outlives_its_attempt(self) -> Self:
+        if self.lease_seconds < self.attempt_timeout + 2:
+            message = "lease_seconds must be at least attempt_timeout and two seconds"
+            raise ValueError(message)
+        return self
+
+    @property
+    def address_rule(self) -> AddressRule:
+        """The addresses that deliveries may be sent to."""
+        return AddressRule(self.deliver_to)

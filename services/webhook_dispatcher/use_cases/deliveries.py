@@ -1,0 +1,36 @@
+"""Deliveries as their client looks at them."""
+
+from uuid import UUID
+
+from services.webhook_dispatcher import storage
+from services.webhook_dispatcher.storage import AttemptRow, Connection, DeliveryFilter, DeliveryRow
+from shared.kit.paging import Page
+from shared.kit.refusals import NotFound
+
+
+class DeliveryNotFound(NotFound):
+    """There is no such delivery."""
+
+
+async def read_delivery(connection: Connection, client_id: UUID, delivery_id: UUID) -> DeliveryRow:
+    """The client's delivery; raises DeliveryNotFound, also for another client's."""
+    row = await storage.delivery_of(connection, client_id, delivery_id)
+    if row is None:
+        raise DeliveryNotFound
+    return row
+
+
+async def list_deliveries(
+    connection: Connection, client_id: UUID, wanted: DeliveryFilter, page: Page
+) -> list[DeliveryRow]:
+    """A page of the client's deliveries."""
+    descending = page.order == "desc"
+    return await storage.deliveries_matching(
+        connection, client_id, wanted, limit=page.limit, offset=page.offset, descending=descending
+    )
+
+
+async def list_attempts(connection: Connection, client_id: UUID, delivery_id: UUID) -> list[AttemptRow]:
+    """The attempts of the client's delivery; raises DeliveryNotFound."""
+    await read_delivery(connection, client_id, delivery_id)
+    return await storage.attempts_of(connection, delivery_id)

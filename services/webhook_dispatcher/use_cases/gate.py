@@ -1,0 +1,53 @@
+"""The gate: the copies that it is decided on, and what their changes stop (DESIGN section 5, step 2)."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.webhook_dispatcher import storage
+from services.webhook_dispatcher.storage import AccountCopy, ConfigurationCopy
+from shared.contracts import CONFIGURATIONS_EVENTS
+from shared.kit.received import LostKey, Origin
+from shared.kit.unit_of_work import UnitOfWork
+
+
+async def apply_configuration_states(work: UnitOfWork, told: Sequence[ConfigurationCopy]) -> int:
+    """Apply what is newer, then stop what belongs to versions that it deletes; answers how many deliveries.
+
+    The configuration row comes first: whoever plans on it holds its lock, so that nothing planned is overlooked.
+    """
+    deletions = await storage.apply_configurations(work.connection, told)
+    return await storage.close_gate(work.connection, deletions)
+
+
+async def apply_account_states(work: UnitOfWork, told: Sequence[AccountCopy]) -> None:
+    """Apply what is newer."""
+    await storage.apply_accounts(work.connection, told)
+
+
+async def shut_gates(work: UnitOfWork, lost: Sequence[LostKey]) -> None:
+    """Trust the copies of accounts whose configuration could not be read no longer; other keys mean nothing here."""
+    # Of an account only its owner is copied, and that never changes: a lost record of it leaves no doubt.
+    shut = {
+        account: _place(key.origin)
+        for key in lost
+        if key.origin.topic == CONFIGURATIONS_EVENTS.name and (account := _account_in(key))
+    }
+    if shut:
+        await storage.quarantine(work.connection, shut)
+
+
+async def reopen_gates(work: UnitOfWork, redriven: Sequence[tuple[UUID, Origin]]) -> None:
+    """Trust the copies again of which the lost record has come back and says nothing new."""
+    if redriven:
+        await storage.lift_quarantine(work.connection, {account: _place(origin) for account, origin in redriven})
+
+
+def _place(origin: Origin) -> str:
+    return f"{origin.partition}/{origin.offset}"
+
+
+def _account_in(key: str) -> UUID | None:
+    try:
+        return UUID(key)
+    except ValueError:
+        return None

@@ -1,0 +1,102 @@
+"""Plan: a batch of events becomes one delivery per event and matching subscription (DESIGN section 5, step 1)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
+
+from services.webhook_dispatcher import storage
+from services.webhook_dispatcher.domain import (
+    Gate,
+    Happening,
+    Planned,
+    PlannedState,
+    Reason,
+    Subscription,
+    decide,
+    package,
+)
+from shared.kit.ids import uuid7
+from shared.kit.refusals import Forbidden
+from shared.kit.unit_of_work import UnitOfWork
+
+#: bounds what is in memory at once where a client has many subscriptions
+_AT_ONCE = 500
+
+
+class AccountOfAnotherClient(Forbidden):
+    """The account of this event belongs to another client than the one that it was sent for."""
+
+
+Decided = tuple[PlannedState, int | None, Reason | None, int | None]
+Decision = Callable[[Happening], Decided]
+
+
+async def plan_deliveries(work: UnitOfWork, happenings: Sequence[Happening]) -> None:
+    """Plan events that go out whether or not the account is configured."""
+    await _plan(work, happenings, lambda _: (PlannedState.WAITING, None, None, None), gated=False)
+
+
+async def plan_behind_the_gate(work: UnitOfWork, happenings: Sequence[Happening]) -> None:
+    """Plan rebalancing events, on configurations that a deletion cannot change before this is committed (P5).
+
+    Raises AccountOfAnotherClient, and ConfigurationNotKnownError for a version that is not known yet.
+    """
+    accounts = [each.account_id for each in happenings if each.account_id is not None]
+    gates = await storage.gates_of(work.connection, accounts)
+    _check_owners(happenings, await storage.owners_of(work.connection, accounts))
+    await _plan(work, happenings, lambda happening: _decided(happening, gates), gated=True)
+
+
+def _check_owners(happenings: Sequence[Happening], owners: dict[UUID, UUID]) -> None:
+    # An account that nobody has announced has no configuration either: the gate stops its events.
+    for each in happenings:
+        if each.account_id in owners and owners[each.account_id] != each.client_id:
+            raise AccountOfAnotherClient
+
+
+def _decided(happening: Happening, gates: dict[UUID, Gate]) -> Decided:
+    gate = gates.get(happening.account_id) if happening.account_id is not None else None
+    decision = decide(gate, happening.configuration_version)
+    return decision.state, decision.version, decision.reason, gate.position if gate else None
+
+
+async def _plan(work: UnitOfWork, happenings: Sequence[Happening], decision: Decision, *, gated: bool) -> None:
+    subscriptions = await storage.enabled_subscriptions_of(work.connection, {each.client_id for each in happenings})
+    part: list[Planned] = []
+    for planned in _deliveries(happenings, subscriptions, decision, gated=gated):
+        part.append(planned)
+        if len(part) == _AT_ONCE:
+            await storage.plan(work.connection, part)
+            part = []
+    if part:
+        await storage.plan(work.connection, part)
+
+
+def _deliveries(
+    happenings: Sequence[Happening], subscriptions: Sequence[Subscription], decision: Decision, *, gated: bool
+) -> Iterator[Planned]:
+    for happening in happenings:
+        # Decided also where nobody listens: what is wrong with an event must not depend on who subscribes.
+        state, version, reason, position = decision(happening)
+        for subscription in subscriptions:
+            if not _is_for(happening, subscription):
+                continue
+            yield Planned(
+                id=uuid7(),
+                subscription_id=subscription.id,
+                client_id=happening.client_id,
+                account_id=happening.account_id,
+                event_source=happening.source,
+                event_id=happening.id,
+                event_time=happening.time,
+                webhook_type=happening.webhook_type,
+                gated=gated,
+                configuration_version=version,
+                state=state,
+                reason=reason,
+                planned_position=position,
+                body=package(happening, subscription.id),
+            )
+
+
+def _is_for(happening: Happening, subscription: Subscription) -> bool:
+    return subscription.client_id == happening.client_id and subscription.selection.wants(happening.webhook_type)

@@ -1,0 +1,80 @@
+"""Subscriptions: made, read, listed, deleted by their client."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.webhook_dispatcher import storage
+from services.webhook_dispatcher.domain import (
+    AddressRule,
+    DeliveryState,
+    Reason,
+    check_selection,
+    check_url,
+    new_signing_secret,
+)
+from services.webhook_dispatcher.storage import Connection, NewSubscription, SubscriptionRow
+from shared.kit.ids import uuid7
+from shared.kit.paging import Page
+from shared.kit.refusals import NotFound
+from shared.kit.secrets import SecretBox
+from shared.kit.unit_of_work import UnitOfWork
+
+
+class SubscriptionNotFound(NotFound):
+    """There is no such subscription."""
+
+
+@dataclass(frozen=True)
+class NewEndpoint:
+    """What a client subscribes with."""
+
+    title: str
+    url: str
+    types: Sequence[str]
+    exclude_types: Sequence[str]
+    enabled: bool
+
+
+async def subscribe(
+    work: UnitOfWork, endpoint: NewEndpoint, rule: AddressRule, box: SecretBox
+) -> tuple[SubscriptionRow, str]:
+    """Make a subscription; answers it with its secret, which is shown this once. Raises InvalidRequest."""
+    check_url(endpoint.url, rule)
+    check_selection(endpoint.types, endpoint.exclude_types)
+    secret = new_signing_secret()
+    new = NewSubscription(
+        id=uuid7(),
+        client_id=work.cause.client_id,
+        title=endpoint.title,
+        url=endpoint.url,
+        types=endpoint.types,
+        exclude_types=endpoint.exclude_types,
+        enabled=endpoint.enabled,
+        sealed_secret=box.seal(secret.encode()),
+    )
+    return await storage.add_subscription(work.connection, new), secret
+
+
+async def read_subscription(connection: Connection, client_id: UUID, subscription_id: UUID) -> SubscriptionRow:
+    """The client's subscription; raises SubscriptionNotFound, also for another client's."""
+    row = await storage.subscription_of(connection, client_id, subscription_id)
+    if row is None:
+        raise SubscriptionNotFound
+    return row
+
+
+async def list_subscriptions(connection: Connection, client_id: UUID, page: Page) -> tuple[list[SubscriptionRow], int]:
+    """A page of the client's subscriptions, and how many there are."""
+    return await storage.subscriptions_of(
+        connection, client_id, limit=page.limit, offset=page.offset, descending=page.order == "desc"
+    )
+
+
+async def delete_subscription(work: UnitOfWork, subscription_id: UUID) -> None:
+    """Delete the client's subscription and discard what waits for it; raises SubscriptionNotFound."""
+    if not await storage.delete_subscription(work.connection, work.cause.client_id, subscription_id):
+        raise SubscriptionNotFound
+    await storage.end_deliveries_of(
+        work.connection, subscription_id, DeliveryState.DISCARDED, Reason.SUBSCRIPTION_DELETED
+    )

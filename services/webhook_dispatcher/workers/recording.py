@@ -1,0 +1,97 @@
+"""Recording: what came of attempts is collected and written down, many in one transaction."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from services.webhook_dispatcher import use_cases
+from services.webhook_dispatcher.domain import Attempt, Claimed, DeliveryBoundary, Schedule
+from services.webhook_dispatcher.storage import Recorded
+from shared.kit.boundaries import reached
+from shared.kit.faults import INFRASTRUCTURE, is_infrastructure
+from shared.kit.logs import get_logger
+from shared.kit.unit_of_work import Database
+
+_AT_ONCE = 500
+_AFTER_FAULT = 0.2
+
+#: an attempt's result; None where it was claimed and not dialled
+Result = tuple[Claimed, Attempt | None]
+
+_log = get_logger("delivery")
+
+
+class Recorder:
+    """Takes results and records them for as long as it takes; slots are freed only then, which bounds what waits."""
+
+    def __init__(self, database: Database, schedule: Schedule, freed: Callable[[Claimed], None]) -> None:
+        self._database = database
+        self._schedule = schedule
+        self._freed = freed
+        self._results: asyncio.Queue[Result] = asyncio.Queue()
+
+    def add(self, claimed: Claimed, attempt: Attempt | None) -> None:
+        """Note a result; never waits."""
+        self._results.put_nowait((claimed, attempt))
+
+    async def run(self) -> None:
+        """Record until cancelled."""
+        while True:
+            batch = [await self._results.get()]
+            while len(batch) < _AT_ONCE and not self._results.empty():
+                batch.append(self._results.get_nowait())
+            await self._settle(batch)
+            for claimed, _ in batch:
+                self._freed(claimed)
+                self._results.task_done()
+
+    async def drained(self) -> None:
+        """Return once everything that was added is recorded."""
+        await self._results.join()
+
+    async def _settle(self, batch: Sequence[Result]) -> None:
+        while True:
+            try:
+                return await self._write(batch)
+            except INFRASTRUCTURE as fault:
+                _log.warning("outcomes not recorded", fault=repr(fault), outcomes=len(batch))
+                if not is_infrastructure(fault):
+                    return await self._singly(batch)
+                # The leases may run out meanwhile; then nothing of this is written, and each is tried again.
+                await asyncio.sleep(_AFTER_FAULT)
+
+    async def _singly(self, batch: Sequence[Result]) -> None:
+        """One result that cannot be written must not take its neighbours along; its own lease runs out."""
+        if len(batch) > 1:
+            for result in batch:
+                await self._settle([result])
+        else:
+            _log.error("outcome dropped", delivery_id=str(batch[0][0].id))
+
+    async def _write(self, batch: Sequence[Result]) -> None:
+        await use_cases.give_back(self._database, [claimed for claimed, attempt in batch if attempt is None])
+        made = [(claimed, attempt) for claimed, attempt in batch if attempt is not None]
+        if made:
+            recorded = await use_cases.record_attempts(self._database, made, self._schedule)
+            reached(DeliveryBoundary.RECORDED)
+            for each in recorded:
+                _tell(each)
+
+
+def _tell(recorded: Recorded) -> None:
+    """The one wide line of an attempt."""
+    claimed, attempt, step = recorded.claimed, recorded.attempt, recorded.step
+    _log.info(
+        "attempt",
+        delivery_id=str(claimed.id),
+        subscription_id=str(claimed.subscription_id),
+        client_id=str(claimed.client_id),
+        account_id=str(claimed.account_id) if claimed.account_id else None,
+        type=claimed.webhook_type,
+        number=claimed.attempt,
+        outcome=attempt.outcome.value,
+        status=attempt.status,
+        error=attempt.error,
+        ms=round((attempt.finished_at - attempt.started_at).total_seconds() * 1000, 1),
+        then=step.state.value,
+        wait=round(step.wait, 1),
+    )

@@ -1,0 +1,45 @@
+"""The command line that makes clients."""
+
+import asyncio
+import json
+import os
+import sys
+
+import aiohttp
+
+from deploy.local.services import REPOSITORY, RunningSystem
+from services.config_service.domain import SCOPES, Credentials
+
+from .callers import Caller
+from .conftest import NAME
+
+
+async def _client_create(system: RunningSystem, scopes: str) -> tuple[int | None, str, str]:
+    own = {"PORTFOLIO_BUS_DATABASE_URL": system.databases[NAME], "PORTFOLIO_BUS_ISSUER_URL": system.urls[NAME]}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.config_service", "client-create", "--name", "N", "--scopes", scopes),
+        env={**os.environ, **system.environment, **own},
+        cwd=REPOSITORY,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_client_create_prints_one_line_of_json_with_which_the_client_signs_in(
+    system: RunningSystem, session: aiohttp.ClientSession
+) -> None:
+    status, out, _ = await _client_create(system, "accounts:read orders:admin")
+    assert (status, out.count("\n")) == (0, 1)
+    caller = Caller(session, Credentials(**json.loads(out)))
+    answer = await caller.token()
+    assert (answer.status, answer.body["scope"]) == (200, "accounts:read orders:admin")
+
+
+async def test_client_create_refuses_an_unknown_scope_with_a_sentence_that_lists_them(system: RunningSystem) -> None:
+    status, out, err = await _client_create(system, "accounts:read accounts:write")
+    assert (status, out) == (1, "")
+    assert err.startswith("There is no scope accounts:write; the scopes are ")
+    assert all(scope in err for scope in SCOPES)
+    assert "Traceback" not in err

@@ -1,0 +1,234 @@
+"""One client's view of the dispatcher: its subscriptions, and messages as they come from Kafka."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+from aiokafka import ConsumerRecord
+from sqlalchemy import text
+
+from services.webhook_dispatcher import use_cases
+from services.webhook_dispatcher.domain import AddressRule
+from services.webhook_dispatcher.use_cases import NewEndpoint
+from shared.contracts import (
+    AccountCreated,
+    AccountStatus,
+    AccountType,
+    ConfigurationCreated,
+    ConfigurationDeleted,
+    Envelope,
+    Message,
+    OrderPlaced,
+    OrderSide,
+    OrderStatus,
+    RebalancingOrderCreated,
+    RebalancingOrderStatus,
+    new_envelope,
+    to_record,
+)
+from shared.kit.cause import Cause
+from shared.kit.consuming import Consumer
+from shared.kit.secrets import SecretBox
+from shared.kit.service import Service
+
+AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+PARTITION = 0
+_OFFSETS = count()
+
+
+@dataclass(frozen=True)
+class Told:
+    """A message with the envelope and the place in its topic under which it came, so that it can come again."""
+
+    message: Message
+    envelope: Envelope
+    offset: int
+
+    def again(self, **changed: Any) -> "Told":
+        return replace(self, envelope=replace(self.envelope, **changed), offset=next(_OFFSETS))
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    id: UUID
+    secret: str
+
+
+class World:
+    """A client in the service; batches are handed to its consumers as the bus would."""
+
+    def __init__(self, service: Service, box: SecretBox, rule: AddressRule) -> None:
+        self.service = service
+        self.database = service.database
+        self.client_id = uuid4()
+        self._box = box
+        self._rule = rule
+        self.copies, self.rebalancings, self.events = (
+            Consumer(subscriber, service.database, service.kafka) for subscriber in service.subscribers
+        )
+
+    async def close(self) -> None:
+        for consumer in (self.copies, self.rebalancings, self.events):
+            await consumer.parking.close()
+
+    # -- what is told
+
+    def told(self, message: Message, *, client_id: UUID | None = None) -> Told:
+        envelope = new_envelope(message, source="/upstream", client_id=client_id or self.client_id)
+        return Told(message, envelope, next(_OFFSETS))
+
+    def record(self, told: Told) -> "ConsumerRecord[bytes, bytes]":
+        made = to_record(told.message, told.envelope)
+        topic = self.service.kafka.physical(made.topic)
+        return ConsumerRecord(
+            topic, PARTITION, told.offset, 0, 0, made.key, made.value, None, 0, 0, tuple(made.headers)
+        )
+
+    async def applied(self, *messages: Message | Told) -> None:
+        """Let the keeper of copies take a batch, and store how far it has come."""
+        batch = self._batch(messages)
+        after = {(told.message.topic.name, PARTITION): told.offset + 1 for told in batch}
+        await self.copies.take([self.record(told) for told in batch], after)
+
+    async def rebalanced(self, *messages: Message | Told) -> None:
+        await self.rebalancings.take([self.record(told) for told in self._batch(messages)], {})
+
+    async def happened(self, *messages: Message | Told) -> None:
+        await self.events.take([self.record(told) for told in self._batch(messages)], {})
+
+    def _batch(self, messages: Sequence[Message | Told]) -> list[Told]:
+        return [each if isinstance(each, Told) else self.told(each) for each in messages]
+
+    async def an_account(self, *, version: int = 1, client_id: UUID | None = None) -> UUID:
+        """An account of the client, configured under `version` if that is not 0."""
+        account_id = uuid4()
+        states: list[Message] = [account_created(account_id)]
+        if version:
+            states.append(configured(account_id, version))
+        await self.applied(*[self.told(state, client_id=client_id) for state in states])
+        return account_id
+
+    # -- what is subscribed and delivered
+
+    async def subscribed(self, url: str, *types: str, enabled: bool = True, excluded: Sequence[str] = ()) -> Subscribed:
+        endpoint = NewEndpoint("a test", url, types or ("ALL",), excluded, enabled)
+        async with self.database.unit_of_work(Cause(self.client_id, "a-request")) as work:
+            row, secret = await use_cases.subscribe(work, endpoint, self._rule, self._box)
+        return Subscribed(row.id, secret)
+
+    async def unsubscribed(self, subscription_id: UUID) -> None:
+        async with self.database.unit_of_work(Cause(self.client_id, "a-request")) as work:
+            await use_cases.delete_subscription(work, subscription_id)
+
+    async def rows(self, statement: str, **arguments: Any) -> Sequence[Any]:
+        async with self.database.reading() as connection:
+            return (await connection.execute(text(statement), arguments)).all()
+
+    async def deliveries(self) -> list[Any]:
+        """The client's deliveries in the order of their making."""
+        return list(await self.rows("SELECT * FROM deliveries WHERE client_id = :c ORDER BY id", c=self.client_id))
+
+    async def states(self) -> list[tuple[str, str | None]]:
+        return [(row.state, row.reason) for row in await self.deliveries()]
+
+    async def attempts(self) -> list[Any]:
+        return list(
+            await self.rows(
+                "SELECT attempts.* FROM attempts JOIN deliveries ON id = delivery_id WHERE client_id = :c "
+                "ORDER BY delivery_id, number",
+                c=self.client_id,
+            )
+        )
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
+        """The delivery worker runs meanwhile."""
+        worker = asyncio.ensure_future(self.service.workers["delivery"](lambda: None))
+        try:
+            yield
+        finally:
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+
+
+def account_created(account_id: UUID, **changed: Any) -> AccountCreated:
+    told: dict[str, Any] = {
+        "user_id": uuid4(),
+        "type": AccountType.PORTFOLIO,
+        "status": AccountStatus.ACTIVE,
+        "name": None,
+        "portfolio_id": None,
+        "created_at": AT,
+        "updated_at": AT,
+        "revision": 1,
+    }
+    return AccountCreated(account_id=account_id, **{**told, **changed})
+
+
+def configured(account_id: UUID, version: int = 1, **changed: Any) -> ConfigurationCreated:
+    """The state after the configuration of this version, as if each version was created and deleted in turn."""
+    return ConfigurationCreated(**_configuration(account_id, version, 2 * version - 1, None, **changed))
+
+
+def deleted(account_id: UUID, version: int = 1, **changed: Any) -> ConfigurationDeleted:
+    """The state after the deletion of this version."""
+    return ConfigurationDeleted(**_configuration(account_id, version, 2 * version, AT, **changed))
+
+
+def _configuration(
+    account_id: UUID, version: int, revision: int, deleted_at: datetime | None, **changed: Any
+) -> dict[str, Any]:
+    told = {
+        "account_id": account_id,
+        "allocation_id": uuid4(),
+        "version": version,
+        "revision": revision,
+        "configured": deleted_at is None,
+        "created_at": AT,
+        "updated_at": AT,
+        "deleted_at": deleted_at,
+    }
+    return {**told, **changed}
+
+
+def rebalancing(account_id: UUID, version: int | None = None) -> RebalancingOrderCreated:
+    return RebalancingOrderCreated(
+        id=uuid4(),
+        execution_id=None,
+        account_id=account_id,
+        configuration_version=version,
+        status=RebalancingOrderStatus.NEW,
+        cancellation_reason=None,
+        created_at=AT,
+        updated_at=AT,
+    )
+
+
+def order_placed(account_id: UUID) -> OrderPlaced:
+    return OrderPlaced(
+        id=uuid4(),
+        account_id=account_id,
+        user_id=uuid4(),
+        allocation_id=uuid4(),
+        configuration_version=1,
+        side=OrderSide.BUY,
+        cash_amount=Decimal("100.00"),
+        currency="EUR",
+        client_reference=None,
+        status=OrderStatus.NEW,
+        cancellation_reason=None,
+        created_at=AT,
+        updated_at=AT,
+        processing_at=None,
+        filled_at=None,
+        settled_at=None,
+        cancelled_at=None,
+    )

@@ -88,19 +88,19 @@ _NEW_ORDERS = """
 CREATE INDEX orders_new ON orders (account_id) WHERE status = 'NEW'
 """
 
-#: serves lists by account, newest first
+#: serves lists by account; narrow, as the next, because every transition of an order writes a new entry into both
 _ORDERS_OF_ACCOUNTS = """
-CREATE INDEX orders_of_accounts ON orders (client_id, account_id, created_at, id)
+CREATE INDEX orders_of_accounts ON orders (account_id, created_at)
 """
 
 #: serves lists over all accounts of a client
 _ORDERS_OF_CLIENTS = """
-CREATE INDEX orders_of_clients ON orders (client_id, created_at, id)
+CREATE INDEX orders_of_clients ON orders (client_id, created_at)
 """
 
 #: serves the orders of an execution
 _ORDERS_OF_EXECUTIONS = """
-CREATE INDEX orders_of_executions ON orders (client_id, execution_id, created_at, id) WHERE execution_id IS NOT NULL
+CREATE INDEX orders_of_executions ON orders (execution_id, created_at) WHERE execution_id IS NOT NULL
 """
 
 

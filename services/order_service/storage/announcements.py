@@ -77,12 +77,13 @@ _REBALANCING_FIELDS = {
 
 _BODY = f"CASE o.kind WHEN 'PORTFOLIO' THEN {_body(_PORTFOLIO_FIELDS)} ELSE {_body(_REBALANCING_FIELDS)} END"
 
-#: Announces the rows `o` of a statement's FROM clause, in the order of their ids; each must have, besides the order's
-#: columns, `shard` (of its account's key) and `headers` (jsonb, the cause's). To be followed by `<from> ORDER BY o.id`.
+#: Announces the orders `o` of the FROM clause that is to follow, each because of a row `because` joined to it: the
+#: `shard` of its account's key and the `headers` (jsonb) of the cause. Nothing is sorted and no headers travel with the
+#: orders: at ten thousand, either would spill to disk.
 ANNOUNCE = f"""
     INSERT INTO outbox (topic, key, shard, headers, payload)
-    SELECT {_by_kind_and_status("topic")}, o.account_id::text, o.shard,
-           o.headers || jsonb_build_object(
+    SELECT {_by_kind_and_status("topic")}, o.account_id::text, because.shard,
+           because.headers || jsonb_build_object(
                'ce_id', gen_random_uuid()::text, 'ce_type', {_by_kind_and_status("type")},
                'ce_time', {_as_time("o.updated_at")}),
            convert_to({_BODY}, 'UTF8')

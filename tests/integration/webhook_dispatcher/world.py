@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,8 +17,9 @@ from aiokafka import ConsumerRecord
 from sqlalchemy import text
 
 from services.webhook_dispatcher import use_cases
-from services.webhook_dispatcher.domain import AddressRule
-from services.webhook_dispatcher.use_cases import NewEndpoint
+from services.webhook_dispatcher.clients import Sender, guarded_connector
+from services.webhook_dispatcher.domain import AddressRule, Happening
+from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint
 from shared.contracts import (
     AccountCreated,
     AccountStatus,
@@ -31,6 +34,7 @@ from shared.contracts import (
     RebalancingOrderCreated,
     RebalancingOrderStatus,
     new_envelope,
+    redrive_topic,
     to_record,
 )
 from shared.kit.cause import Cause
@@ -68,8 +72,8 @@ class World:
         self.service = service
         self.database = service.database
         self.client_id = uuid4()
-        self._box = box
-        self._rule = rule
+        self.box = box
+        self.rule = rule
         self.copies, self.rebalancings, self.events = (
             Consumer(subscriber, service.database, service.kafka) for subscriber in service.subscribers
         )
@@ -97,6 +101,32 @@ class World:
         after = {(told.message.topic.name, PARTITION): told.offset + 1 for told in batch}
         await self.copies.take([self.record(told) for told in batch], after)
 
+    async def applied_as_is(self, told: Told) -> None:
+        """As `applied`, for an envelope that says another type than the message's."""
+        known = self.record(told.again(type=type(told.message).__name__))
+        headers = [(name, told.envelope.type.encode() if name == "ce_type" else value) for name, value in known.headers]
+        await self.copies.take([dataclasses.replace(known, headers=tuple(headers))], {})
+
+    @staticmethod
+    def another_client() -> UUID:
+        return uuid4()
+
+    async def redriven_to_copies(self, told: Told) -> None:
+        """Let the keeper of copies take a record that comes back from where it was parked."""
+        came = self.record(told)
+        place = {"topic": told.message.topic.name, "partition": str(PARTITION), "offset": str(told.offset)}
+        parked = tuple((f"parked-{name}", value.encode()) for name, value in place.items())
+        topic = self.service.kafka.physical(redrive_topic(self.copies.subscriber.group).name)
+        await self.copies.take([dataclasses.replace(came, topic=topic, headers=(*came.headers, *parked))], {})
+
+    def happening(self, message: Message) -> Happening:
+        told = self.told(message).envelope
+        return Happening.of(message, client_id=told.client_id, source=told.source, id=told.id, time=told.time)
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return Endpoints(Sender(partial(guarded_connector, self.rule), timeout=2), self.box)
+
     async def rebalanced(self, *messages: Message | Told) -> None:
         await self.rebalancings.take([self.record(told) for told in self._batch(messages)], {})
 
@@ -120,7 +150,7 @@ class World:
     async def subscribed(self, url: str, *types: str, enabled: bool = True, excluded: Sequence[str] = ()) -> Subscribed:
         endpoint = NewEndpoint("a test", url, types or ("ALL",), excluded, enabled)
         async with self.database.unit_of_work(Cause(self.client_id, "a-request")) as work:
-            row, secret = await use_cases.subscribe(work, endpoint, self._rule, self._box)
+            row, secret = await use_cases.subscribe(work, endpoint, self.rule, self.box)
         return Subscribed(row.id, secret)
 
     async def unsubscribed(self, subscription_id: UUID) -> None:
@@ -184,13 +214,13 @@ def deleted(account_id: UUID, version: int = 1, **changed: Any) -> Configuration
 
 
 def _configuration(
-    account_id: UUID, version: int, revision: int, deleted_at: datetime | None, **changed: Any
+    account_id: UUID, version: int, default_revision: int, deleted_at: datetime | None, **changed: Any
 ) -> dict[str, Any]:
     told = {
         "account_id": account_id,
         "allocation_id": uuid4(),
         "version": version,
-        "revision": revision,
+        "revision": default_revision,
         "configured": deleted_at is None,
         "created_at": AT,
         "updated_at": AT,

@@ -1,0 +1,125 @@
+"""From the sending of DELETE to the commit that cancels the last order, as another connection sees it."""
+
+import asyncio
+import time
+from statistics import median
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.local.bench.accounts import Bench
+from deploy.local.bench.figures import Figure, percentile
+from deploy.local.demo.telling import must
+from shared.contracts import ORDERS_EVENTS, partition_of
+from shared.contracts.topics import DEFAULT_PARTITIONS
+from shared.kit.kafka import Kafka
+
+DELETIONS = 1000
+PER_SECOND = 20
+ORDERS_EACH = 50
+ORDERS_OF_ONE = 10_000
+
+_LOOK_EVERY = 0.002
+_GIVE_UP = 30.0
+
+#: What the database needs for cancelling ten thousand orders and writing their events, with nothing around it.
+_BARE = """
+WITH cancelled AS (
+    UPDATE orders SET status = 'CANCELLED', cancellation_reason = 'CONFIGURATION_DELETED', cancelled_at = now(),
+                      updated_at = now()
+    WHERE account_id = $1 AND status = 'NEW' RETURNING *)
+INSERT INTO outbox (topic, key, shard, headers, payload)
+SELECT 'bare', account_id::text, 0, '{"ce_id": "bare"}'::jsonb, convert_to(row_to_json(cancelled)::text, 'UTF8')
+FROM cancelled
+"""
+
+
+async def deletions_at_a_rate(bench: Bench, runs: int, deletions: int) -> list[Figure]:
+    """`deletions` at 20 a second, each of a configuration with 50 NEW orders."""
+    p50s, p99s, answers = [], [], []
+    for _ in range(runs):
+        accounts = await bench.configured_accounts(deletions)
+        await bench.place_orders(accounts, ORDERS_EACH)
+        began = time.monotonic()
+        measured = await asyncio.gather(
+            *(_deletion(bench, account, began + number / PER_SECOND) for number, account in enumerate(accounts))
+        )
+        cancelled = [latency for latency, _ in measured]
+        p50s.append(percentile(cancelled, 50) * 1000)
+        p99s.append(percentile(cancelled, 99) * 1000)
+        answers.append(percentile([answered for _, answered in measured], 50) * 1000)
+    name = f"DELETE → last of {ORDERS_EACH} orders cancelled, {deletions} at {PER_SECOND}/s"
+    return [
+        Figure(f"{name}: p50", "ms", p50s, limit=median(answers),
+               limit_is="p50 of DELETE's own answer, same run"),
+        Figure(f"{name}: p99", "ms", p99s, limit=100, limit_is="promised"),
+    ]  # fmt: skip
+
+
+async def _deletion(bench: Bench, account: UUID, at: float) -> tuple[float, float]:
+    """Seconds from sending DELETE to the cancellation and to the answer."""
+    await asyncio.sleep(max(0.0, at - time.monotonic()))
+    sent = time.monotonic()
+    answered = asyncio.create_task(_delete(bench, account))
+    while await bench.new_orders(account):
+        must(f"the orders of {account} are cancelled within {_GIVE_UP} s", time.monotonic() - sent < _GIVE_UP)
+        await asyncio.sleep(_LOOK_EVERY)
+    return time.monotonic() - sent, await answered - sent
+
+
+async def _delete(bench: Bench, account: UUID) -> float:
+    answer = await bench.upstream.call("config_service", "DELETE", f"/portfolios/configurations/{account}")
+    must(f"DELETE is answered 204, not {answer.status}", answer.status == 204)  # noqa: PLR2004
+    return time.monotonic()
+
+
+async def one_large_deletion(bench: Bench, kafka: Kafka, runs: int) -> list[Figure]:
+    """One deletion of a configuration with ten thousand NEW orders, until they are cancelled and until it is told."""
+    cancelled, published, bare = [], [], []
+    for account in await bench.configured_accounts(runs):
+        await bench.place_orders([account], ORDERS_OF_ONE)
+        bare.append(await _bare(bench, account) * 1000)
+        events = asyncio.create_task(_events_of(kafka, account))
+        await asyncio.sleep(1)  # the reader stands at the topic's end by then
+        sent = time.monotonic()
+        await _delete(bench, account)
+        while await bench.new_orders(account):
+            await asyncio.sleep(_LOOK_EVERY)
+        cancelled.append((time.monotonic() - sent) * 1000)
+        published.append((await asyncio.wait_for(events, _GIVE_UP) - sent) * 1000)
+    return [
+        Figure("DELETE → 10,000 orders of one account cancelled", "ms", cancelled, limit=600, limit_is="promised"),
+        Figure("… and their events readable in the topic", "ms", published, limit=1200, limit_is="promised"),
+        Figure("the bare statement, rolled back", "ms", bare),
+    ]
+
+
+async def _bare(bench: Bench, account: UUID) -> float:
+    async with bench.orders.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            began = time.monotonic()
+            await connection.execute(_BARE, account)
+            return time.monotonic() - began
+        finally:
+            await transaction.rollback()
+            await connection.execute("VACUUM orders")
+
+
+async def _events_of(kafka: Kafka, account: UUID) -> float:
+    """When the last of the ten thousand events could be read."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        where = TopicPartition(kafka.physical(ORDERS_EVENTS.name), partition_of(str(account), DEFAULT_PARTITIONS))
+        consumer.assign([where])
+        await consumer.seek_to_end(where)
+        await consumer.position(where)
+        count = 0
+        while count < ORDERS_OF_ONE:
+            for records in (await consumer.getmany(timeout_ms=1000)).values():
+                count += sum(record.key == str(account).encode() for record in records)
+        return time.monotonic()
+    finally:
+        await consumer.stop()

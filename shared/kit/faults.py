@@ -11,6 +11,7 @@ INFRASTRUCTURE: tuple[type[Exception], ...] = (
     DBAPIError,
     PoolTimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.PostgresError,
     OSError,
 )
 

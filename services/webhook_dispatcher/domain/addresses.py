@@ -17,8 +17,8 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 #: A last label that is a number makes a host an IPv4 address in some spelling (WHATWG URL, "ends in a number").
 _ENDS_IN_A_NUMBER = re.compile(r"(^|\.)(\d+|0[xX][0-9a-fA-F]*)\.?$")
 _NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
-#: Carries an IPv4 address in its last 32 bits to wherever a translator leads.
-_NAT64 = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
+#: All of IPv6 that is routed publicly; translators' prefixes (NAT64) lie outside.
+_UNICAST = IPv6Network("2000::/3")
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def _unmapped(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    if isinstance(address, IPv6Address) and _hides_another(address):
+    if isinstance(address, IPv6Address) and (address not in _UNICAST or _hides_another(address)):
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
 def _hides_another(address: IPv6Address) -> bool:
-    translated = any(address in network for network in _NAT64)
-    return translated or address.sixtofour is not None or address.teredo is not None
+    # Tunnels carry an IPv4 address inside, which may be anyone's.
+    return address.sixtofour is not None or address.teredo is not None
 
 
 def check_url(url: str, rule: AddressRule) -> None:

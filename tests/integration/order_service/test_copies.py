@@ -235,7 +235,10 @@ async def test_a_redriven_event_that_can_be_read_by_now_opens_its_account_again(
 async def test_the_body_that_sql_builds_is_the_body_that_the_contract_writes(world: World) -> None:
     account_id = await world.an_account(version=1)
     order = await world.an_order(
-        account_id, cash_amount=Decimal("120.50"), side=OrderSide.SELL, client_reference='päy "ment" \\ \u2028 \U0001f600'
+        account_id,
+        cash_amount=Decimal("120.50"),
+        side=OrderSide.SELL,
+        client_reference='päy "ment" \\ \u2028 \U0001f600',
     )
     await world.applied(deleted(account_id, 1))
 

@@ -8,8 +8,9 @@ import pytest
 from services.webhook_dispatcher.storage import KEEPER
 from shared.kit.consuming import NotNowError
 from shared.kit.unit_of_work import UnitOfWork
+from tests.unit.webhook_dispatcher.messages import account_created, configured, deleted, order_placed, rebalancing
 
-from .world import World, account_created, configured, deleted, order_placed, rebalancing
+from .world import World
 
 NOWHERE = "http://127.0.0.1:9/hook"
 

@@ -11,9 +11,10 @@ from sqlalchemy import text
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.storage import Capacity
 from tests.conftest import eventually
+from tests.unit.webhook_dispatcher.messages import order_placed, rebalancing
 
 from .receiver import Receiver, after, status
-from .world import World, order_placed, rebalancing
+from .world import World
 
 ROOM = Capacity(free=100, per_endpoint=100, busy={})
 
@@ -89,7 +90,9 @@ async def test_a_delivery_fails_visibly_once_its_schedule_is_used_up(world: Worl
 async def test_retry_after_is_honoured_in_seconds_and_as_a_date(world: World, receiver: Receiver) -> None:
     await world.subscribed(receiver.url)
     soon = datetime.now(UTC) + timedelta(seconds=90)
-    receiver.answers.extend([status(429, Retry_After="40"), status(503, Retry_After=format_datetime(soon, usegmt=True))])
+    receiver.answers.extend(
+        [status(429, Retry_After="40"), status(503, Retry_After=format_datetime(soon, usegmt=True))]
+    )
     account_id = await world.an_account()
     async with world.sending():
         await world.happened(order_placed(account_id))
@@ -124,9 +127,7 @@ async def test_an_endpoint_that_is_gone_switches_its_subscription_off_and_tells_
     assert [row.reason for row in await world.deliveries()] == ["ENDPOINT_GONE"], "nothing is planned for it any more"
     (subscription,) = await world.rows("SELECT * FROM subscriptions WHERE id = :id", id=subscribed.id)
     assert (subscription.enabled, subscription.disabled_reason) == (False, "the endpoint answered 410")
-    (announced,) = await world.rows(
-        "SELECT topic, headers, payload FROM outbox WHERE key = :k", k=str(subscribed.id)
-    )
+    (announced,) = await world.rows("SELECT topic, headers, payload FROM outbox WHERE key = :k", k=str(subscribed.id))
     assert announced.topic == "subscriptions.events.v1"
     assert announced.headers["ce_type"] == "SubscriptionDisabled"
     assert announced.headers["ce_clientid"] == str(world.client_id)
@@ -258,9 +259,7 @@ async def test_only_the_beginning_of_an_endless_answer_is_kept(world: World, rec
     assert attempt.response_body == b"x" * 4096
 
 
-async def test_an_endpoint_that_hangs_or_is_away_is_an_outcome_like_any_other(
-    world: World, receiver: Receiver
-) -> None:
+async def test_an_endpoint_that_hangs_or_is_away_is_an_outcome_like_any_other(world: World, receiver: Receiver) -> None:
     never = asyncio.Event()
     receiver.answers.extend([after(never, status(200))])
     await world.subscribed(receiver.url)

@@ -12,10 +12,11 @@ from services.webhook_dispatcher.storage import Capacity, ConfigurationCopy
 from shared.contracts import CONFIGURATIONS_EVENTS
 from shared.kit.received import LostKey, Origin
 from tests.conftest import eventually
+from tests.unit.webhook_dispatcher.messages import configured, deleted, rebalancing
 
 from .receiver import Receiver, after, status
 from .test_delivery import arrived, settled
-from .world import World, configured, deleted, rebalancing
+from .world import World
 
 ROOM = Capacity(free=100, per_endpoint=100, busy={})
 
@@ -229,7 +230,7 @@ async def test_the_attempt_log_proves_that_no_attempt_was_claimed_after_its_dele
     world: World, subscribed: Receiver
 ) -> None:
     """Many accounts are deleted at random moments while their events are planned, sent and sent again."""
-    chance = random.Random(20260131)
+    chance = random.Random(20260131)  # noqa: S311 -- moments, not secrets
     subscribed.answers.extend([status(chance.choice([200, 500, 500])) for _ in range(150)])
     accounts = [await world.an_account() for _ in range(40)]
 

@@ -16,9 +16,10 @@ from shared.kit.liveness import Liveness
 from shared.kit.service import Service
 from shared.kit.subscriber import Subscriber
 from tests.conftest import eventually
+from tests.unit.webhook_dispatcher.messages import account_created, configured, deleted, rebalancing
 
 from .receiver import Receiver
-from .world import World, account_created, configured, deleted, rebalancing
+from .world import World
 
 
 @asynccontextmanager

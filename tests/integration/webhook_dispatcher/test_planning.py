@@ -6,15 +6,16 @@ import pytest
 
 from shared.kit.unit_of_work import UnitOfWork
 from tests.conftest import eventually
+from tests.unit.webhook_dispatcher.messages import account_created, configured, deleted, order_placed, rebalancing
 
 from .receiver import Receiver, status
 from .test_delivery import arrived
-from .world import World, account_created, configured, deleted, order_placed, rebalancing
+from .world import World
 
 NOWHERE = "http://127.0.0.1:9/hook"
 
 
-class Midway(Exception):
+class MidwayError(Exception):
     """The process fails midway."""
 
 
@@ -53,7 +54,8 @@ async def test_a_plan_that_fails_midway_leaves_nothing_behind(world: World, monk
         broken.setattr(UnitOfWork, "flush", _fails)
         broken.setattr(world.events.subscriber, "patience", 1)
         broken.setattr(world.events, "_park", _parks_nothing)
-        await world.happened(told)
+        with pytest.raises(MidwayError):
+            await world.happened(told)
     assert await world.deliveries() == []
 
     await world.happened(told)
@@ -61,7 +63,7 @@ async def test_a_plan_that_fails_midway_leaves_nothing_behind(world: World, monk
 
 
 async def _fails(_: UnitOfWork) -> set[int]:
-    raise Midway
+    raise MidwayError
 
 
 async def _parks_nothing(*_: object, **__: object) -> None:
@@ -118,7 +120,8 @@ async def test_a_plan_behind_the_gate_that_fails_midway_leaves_nothing_behind(
         broken.setattr(UnitOfWork, "flush", _fails)
         broken.setattr(world.rebalancings.subscriber, "patience", 1)
         broken.setattr(world.rebalancings, "_park", _parks_nothing)
-        await world.rebalanced(told)
+        with pytest.raises(MidwayError):
+            await world.rebalanced(told)
     assert await world.deliveries() == []
 
     await world.rebalanced(told)

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from itertools import count
 from typing import Any
@@ -20,29 +18,13 @@ from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.clients import Sender, guarded_connector
 from services.webhook_dispatcher.domain import AddressRule, Happening
 from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint
-from shared.contracts import (
-    AccountCreated,
-    AccountStatus,
-    AccountType,
-    ConfigurationCreated,
-    ConfigurationDeleted,
-    Envelope,
-    Message,
-    OrderPlaced,
-    OrderSide,
-    OrderStatus,
-    RebalancingOrderCreated,
-    RebalancingOrderStatus,
-    new_envelope,
-    redrive_topic,
-    to_record,
-)
+from shared.contracts import Envelope, Message, new_envelope, redrive_topic, to_record
 from shared.kit.cause import Cause
 from shared.kit.consuming import Consumer
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service
+from tests.unit.webhook_dispatcher.messages import account_created, configured
 
-AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 PARTITION = 0
 _OFFSETS = count()
 
@@ -187,78 +169,3 @@ class World:
             worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await worker
-
-
-def account_created(account_id: UUID, **changed: Any) -> AccountCreated:
-    told: dict[str, Any] = {
-        "user_id": uuid4(),
-        "type": AccountType.PORTFOLIO,
-        "status": AccountStatus.ACTIVE,
-        "name": None,
-        "portfolio_id": None,
-        "created_at": AT,
-        "updated_at": AT,
-        "revision": 1,
-    }
-    return AccountCreated(account_id=account_id, **{**told, **changed})
-
-
-def configured(account_id: UUID, version: int = 1, **changed: Any) -> ConfigurationCreated:
-    """The state after the configuration of this version, as if each version was created and deleted in turn."""
-    return ConfigurationCreated(**_configuration(account_id, version, 2 * version - 1, None, **changed))
-
-
-def deleted(account_id: UUID, version: int = 1, **changed: Any) -> ConfigurationDeleted:
-    """The state after the deletion of this version."""
-    return ConfigurationDeleted(**_configuration(account_id, version, 2 * version, AT, **changed))
-
-
-def _configuration(
-    account_id: UUID, version: int, default_revision: int, deleted_at: datetime | None, **changed: Any
-) -> dict[str, Any]:
-    told = {
-        "account_id": account_id,
-        "allocation_id": uuid4(),
-        "version": version,
-        "revision": default_revision,
-        "configured": deleted_at is None,
-        "created_at": AT,
-        "updated_at": AT,
-        "deleted_at": deleted_at,
-    }
-    return {**told, **changed}
-
-
-def rebalancing(account_id: UUID, version: int | None = None) -> RebalancingOrderCreated:
-    return RebalancingOrderCreated(
-        id=uuid4(),
-        execution_id=None,
-        account_id=account_id,
-        configuration_version=version,
-        status=RebalancingOrderStatus.NEW,
-        cancellation_reason=None,
-        created_at=AT,
-        updated_at=AT,
-    )
-
-
-def order_placed(account_id: UUID) -> OrderPlaced:
-    return OrderPlaced(
-        id=uuid4(),
-        account_id=account_id,
-        user_id=uuid4(),
-        allocation_id=uuid4(),
-        configuration_version=1,
-        side=OrderSide.BUY,
-        cash_amount=Decimal("100.00"),
-        currency="EUR",
-        client_reference=None,
-        status=OrderStatus.NEW,
-        cancellation_reason=None,
-        created_at=AT,
-        updated_at=AT,
-        processing_at=None,
-        filled_at=None,
-        settled_at=None,
-        cancelled_at=None,
-    )

@@ -1,0 +1,117 @@
+"""The tables of the documents, made from the code. `python -m tests.docs.tables` writes them into the documents."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from services.config_service import app as config_app
+from services.config_service.settings import Settings as ConfigSettings
+from services.order_service import app as order_app
+from services.order_service.settings import Settings as OrderSettings
+from services.webhook_dispatcher import app as dispatcher_app
+from services.webhook_dispatcher.settings import Settings as DispatcherSettings
+from shared.contracts import TOPICS, Topic
+from shared.kit.service import Service
+from shared.kit.settings import PREFIX, KitSettings, SealingSettings
+
+from .documents import documents
+
+_SETTINGS: tuple[tuple[str, type[KitSettings]], ...] = (
+    ("all", KitSettings),
+    ("config_service, webhook_dispatcher", SealingSettings),
+    ("config_service", ConfigSettings),
+    ("order_service", OrderSettings),
+    ("webhook_dispatcher", DispatcherSettings),
+)
+
+
+def settings_table() -> str:
+    rows, seen = [], set[str]()
+    for whose, settings in _SETTINGS:
+        for name, field in settings.model_fields.items():
+            if name not in seen:
+                rows.append((f"`{PREFIX}{name.upper()}`", whose, _default(field.default), field.description))
+                seen.add(name)
+    return _table(("variable", "for", "default", "meaning"), rows)
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "must be set"
+    if isinstance(value, frozenset | tuple | str):
+        values = value if isinstance(value, str) else ",".join(f"{each:g}" for each in value)
+        return f"`{values}`" if values else "none"
+    return f"`{value:g}`"
+
+
+def services() -> list[Service]:
+    """All services as their composition roots build them; nothing is opened."""
+    needed: dict[str, Any] = {
+        "database_url": "postgresql://user:password@localhost/none",
+        "kafka": "localhost:9092",
+        "issuer_url": "http://localhost",
+    }
+    sealing = {"secret_keys": "A" * 43 + "="}
+    return [
+        config_app.build(ConfigSettings(**needed, **sealing)),
+        order_app.build(OrderSettings(**needed)),
+        dispatcher_app.build(DispatcherSettings(**needed, **sealing)),
+    ]
+
+
+def topics_table() -> str:
+    running = services()
+
+    def writers(topic: Topic) -> str:
+        return ", ".join(service.name for service in running if topic in service.publishes) or "upstream"
+
+    def readers(topic: Topic) -> str:
+        groups = [subscriber.group for service in running for subscriber in service.subscribers]
+        reading = [s.group for service in running for s in service.subscribers if topic in s.topics]
+        return ", ".join(group for group in groups if group in reading) or "nobody here"
+
+    rows = [(f"`{topic.name}`", topic.key, _kept(topic), writers(topic), readers(topic)) for topic in TOPICS]
+    return _table(("topic", "key", "kept", "written by", "read by"), rows)
+
+
+def _kept(topic: Topic) -> str:
+    return "compacted" if topic.compacted else f"{topic.retention.days} days" if topic.retention else "for ever"
+
+
+def groups_table() -> str:
+    rows = [
+        (
+            f"`{subscriber.group}`",
+            ", ".join(f"`{topic.name}`" for topic in subscriber.topics),
+            "keeps copies" if subscriber.keeps_copies else "acts",
+            ", ".join(sorted(kind.__name__ for kind in {**subscriber.handlers, **subscriber.command_handlers})),
+        )
+        for service in services()
+        for subscriber in service.subscribers
+    ]
+    return _table(("group", "reads", "what for", "takes"), rows)
+
+
+def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    lines = [list(map(str, head)), *(list(map(str, row)) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "topics": topics_table, "groups": groups_table}
+
+
+def write_all() -> None:
+    """Put the tables between their marks in every document."""
+    for document in documents():
+        text = document.read_text()
+        for name, table in TABLES.items():
+            marks = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.S)
+            text = marks.sub(lambda found, rows=table(): found[1] + rows + found[2], text)  # type: ignore[misc]
+        document.write_text(text)
+
+
+if __name__ == "__main__":
+    write_all()

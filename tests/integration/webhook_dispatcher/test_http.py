@@ -1,0 +1,274 @@
+"""The dispatcher's HTTP side, as a process of its own that also sends, dies and comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest
+
+from deploy.local.ports import LOOPBACK, free_ports
+from deploy.local.services import RunningSystem
+from deploy.local.stack import Stack
+from services.webhook_dispatcher.domain import DeliveryBoundary, WebhookType
+from shared.kit.kafka import Kafka
+from shared.kit.secrets import new_sealing_key
+from tests.conftest import eventually
+from tests.unit.webhook_dispatcher.messages import account_created, configured, deleted, order_placed, rebalancing
+
+from .issuer import Issuer
+from .receiver import Receiver, status
+from .test_overtaking import publish
+
+NAME = "webhook_dispatcher"
+PREFIX = "webhooks_http."
+
+
+@pytest.fixture(scope="module")
+async def system(stack: Stack, issuer: Issuer) -> AsyncIterator[RunningSystem]:
+    running = RunningSystem(
+        stack,
+        databases={NAME: stack.create_database("webhooks_http")},
+        urls={NAME: f"http://{LOOPBACK}:{free_ports(1)[0]}", "config_service": issuer.url},
+        environment={
+            "PORTFOLIO_BUS_KAFKA": stack.kafka,
+            "PORTFOLIO_BUS_SECRET_KEYS": new_sealing_key(),
+            "PORTFOLIO_BUS_TOPIC_PREFIX": PREFIX,
+            "PORTFOLIO_BUS_PARTITIONS": "3",
+            "PORTFOLIO_BUS_DELIVER_TO": "127.0.0.0/8,::1/128",
+            "PORTFOLIO_BUS_RETRY_SCHEDULE": "0.5,0.5,0.5,0.5,0.5,0.5",
+            "PORTFOLIO_BUS_ATTEMPT_TIMEOUT": "1",
+            "PORTFOLIO_BUS_LEASE_SECONDS": "3",
+        },
+    )
+    await asyncio.to_thread(running.migrate, NAME)
+    await started(running)
+    yield running
+    for service in running.services.values():
+        await asyncio.to_thread(service.stop)
+
+
+async def started(system: RunningSystem) -> None:
+    """Start the process and wait for it, in a thread: it asks the issuer, which lives in this event loop."""
+    await asyncio.to_thread(system.start(NAME).wait_ready)
+
+
+@dataclass
+class Caller:
+    """One client, signed in."""
+
+    session: aiohttp.ClientSession
+    client_id: UUID
+    token: str
+
+    async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with self.session.request(method, path, json=body, headers=headers) as response:
+            return response.status, await response.json(content_type=None) if await response.read() else None
+
+    async def subscribed(self, url: str, *types: str) -> dict[str, Any]:
+        code, body = await self.call("POST", "/webhooks", {"title": "mine", "url": url, "type": types or ["ALL"]})
+        assert code == 201, body
+        made: dict[str, Any] = body
+        return made
+
+
+@pytest.fixture
+async def session(system: RunningSystem) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(system.urls[NAME]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def caller(session: aiohttp.ClientSession, issuer: Issuer) -> Caller:
+    client_id = uuid4()
+    return Caller(session, client_id, issuer.token(client_id))
+
+
+@pytest.fixture
+def stranger(session: aiohttp.ClientSession, issuer: Issuer) -> Caller:
+    client_id = uuid4()
+    return Caller(session, client_id, issuer.token(client_id))
+
+
+@pytest.fixture
+def bus(stack: Stack, system: RunningSystem) -> Kafka:
+    """Kafka as the process sees it."""
+    del system
+    return Kafka(stack.kafka, PREFIX, client_id="test")
+
+
+async def test_a_subscription_is_made_read_listed_and_deleted(caller: Caller) -> None:
+    made = await caller.subscribed("https://example.com/hook", "PORTFOLIO_ORDER", "ACCOUNT.CREATED")
+    assert made["secret"].startswith("whsec_")
+    shown = {name: value for name, value in made.items() if name != "secret"}
+    assert shown["type"] == ["PORTFOLIO_ORDER", "ACCOUNT.CREATED"]
+    assert (shown["enabled"], shown["exclude_type"], shown["disabled_reason"]) == (True, [], None)
+
+    assert await caller.call("GET", f"/webhooks/{made['id']}") == (200, shown), "its secret is shown once"
+    code, listed = await caller.call("GET", "/webhooks")
+    assert (code, listed["data"], listed["meta"]["total_count"]) == (200, [shown], 1)
+    assert await caller.call("DELETE", f"/webhooks/{made['id']}") == (204, None)
+    assert (await caller.call("GET", f"/webhooks/{made['id']}"))[0] == 404
+    assert (await caller.call("DELETE", f"/webhooks/{made['id']}"))[0] == 404
+
+
+async def test_the_types_are_listed(caller: Caller) -> None:
+    assert await caller.call("GET", "/webhooks/types") == (200, {"data": [each.value for each in WebhookType]})
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"url": "ftp://example.com"}, "body.url"),
+        ({"url": "https://user:pw@example.com/"}, "body.url"),
+        ({"url": "http://10.0.0.1/hook"}, "body.url"),
+        ({"url": "http://169.254.169.254/latest"}, "body.url"),
+        ({"url": "http://2130706433/"}, "body.url"),
+        ({"url": "http://[::ffff:10.0.0.1]/"}, "body.url"),
+        ({"type": []}, "body.type"),
+        ({"type": "ALL"}, "body.type"),
+        ({"type": ["PORTFOLIO_ORDER", "NEWS"]}, "body.type.1"),
+        ({"type": ["ALL", "ACCOUNT"]}, "body.type"),
+        ({"exclude_type": ["ALL"]}, "body.exclude_type.0"),
+        ({"title": ""}, "body.title"),
+        ({"enabled": "yes"}, "body.enabled"),
+        ({"sekret": "x"}, "body.sekret"),
+    ],
+)
+async def test_a_bad_subscription_is_refused_by_naming_the_field(
+    caller: Caller, changed: dict[str, object], field: str
+) -> None:
+    body = {"title": "mine", "url": "https://example.com/hook", "type": ["ALL"], **changed}
+    code, problem = await caller.call("POST", "/webhooks", body)
+
+    assert (code, [error["location"] for error in problem["errors"]]) == (400, [field])
+    assert (await caller.call("GET", "/webhooks"))[1]["data"] == [], "nothing is written"
+
+
+async def test_another_clients_resources_are_not_found(
+    caller: Caller, stranger: Caller, bus: Kafka, receiver: Receiver
+) -> None:
+    made = await caller.subscribed(receiver.url)
+    await publish(bus, caller.client_id, order_placed(uuid4()))
+    (delivery,) = await delivered(caller, 1)
+
+    for path in (f"/webhooks/{made['id']}", f"/webhooks/{made['id']}/deliveries", f"/deliveries/{delivery['id']}"):
+        assert (await stranger.call("GET", path))[0] == 404
+    assert (await stranger.call("GET", f"/deliveries/{delivery['id']}/attempts"))[0] == 404
+    assert (await stranger.call("DELETE", f"/webhooks/{made['id']}"))[0] == 404
+    assert (await stranger.call("GET", "/deliveries"))[1]["data"] == []
+
+
+async def test_reading_takes_the_scope_to_read_and_changing_the_one_to_administer(
+    session: aiohttp.ClientSession, issuer: Issuer
+) -> None:
+    client_id = uuid4()
+    reader = Caller(session, client_id, issuer.token(client_id, "webhooks:read"))
+    outsider = Caller(session, client_id, issuer.token(client_id, "orders:admin"))
+    body = {"title": "mine", "url": "https://example.com/hook", "type": ["ALL"]}
+
+    assert (await reader.call("GET", "/webhooks"))[0] == 200
+    assert (await reader.call("POST", "/webhooks", body))[0] == 403
+    assert (await outsider.call("GET", "/deliveries"))[0] == 403
+    async with session.get("/webhooks") as response:
+        assert response.status == 401
+
+
+async def delivered(caller: Caller, count: int) -> list[dict[str, Any]]:
+    async def there() -> list[dict[str, Any]]:
+        _, body = await caller.call("GET", "/deliveries?state=DELIVERED")
+        return body["data"] if len(body["data"]) >= count else []
+
+    found: list[dict[str, Any]] = await eventually(there)
+    return found
+
+
+async def test_deliveries_and_their_attempts_can_be_looked_at(caller: Caller, bus: Kafka, receiver: Receiver) -> None:
+    made = await caller.subscribed(receiver.url)
+    receiver.answers.append(status(500, b"\xff not today"))
+    account_id = uuid4()
+    await publish(bus, caller.client_id, order_placed(account_id))
+    (delivery,) = await delivered(caller, 1)
+
+    (sent, _) = receiver.sent
+    assert delivery["message_id"] == sent.message_id
+    assert (delivery["subscription_id"], delivery["account_id"]) == (made["id"], str(account_id))
+    assert (delivery["event_type"], delivery["attempts"]) == ("PORTFOLIO_ORDER.NEW", 2)
+    code, attempts = await caller.call("GET", f"/deliveries/{delivery['id']}/attempts")
+    assert code == 200
+    first, second = attempts["data"]
+    assert (first["outcome"], first["status_code"], first["response_body"]) == ("REJECTED", 500, "\ufffd not today")
+    assert (second["outcome"], second["status_code"]) == ("DELIVERED", 200)
+    _, mine = await caller.call("GET", f"/webhooks/{made['id']}/deliveries?event_type=PORTFOLIO_ORDER.NEW")
+    assert mine["data"] == [delivery]
+    _, others = await caller.call("GET", f"/deliveries?account_id={uuid4()}")
+    assert others["data"] == []
+    assert (await caller.call("GET", "/deliveries?state=LOST"))[0] == 400
+
+
+async def test_a_killed_process_sends_what_it_had_planned_once_it_is_back(
+    system: RunningSystem, caller: Caller, bus: Kafka, receiver: Receiver
+) -> None:
+    await caller.subscribed(receiver.url)
+    process = system.services[NAME]
+    receiver.answers.extend([status(500)] * 2)
+    await publish(bus, caller.client_id, *[order_placed(uuid4()) for _ in range(20)])
+    await eventually(lambda: one_was_sent(receiver))
+    process.kill()
+    await started(system)
+    await delivered(caller, 20)
+
+    assert len({sent.message_id for sent in receiver.sent}) == 20
+
+
+async def one_was_sent(receiver: Receiver) -> bool:
+    return bool(receiver.sent)
+
+
+@pytest.mark.parametrize("boundary", list(DeliveryBoundary))
+async def test_a_process_killed_at_a_boundary_of_the_delivery_loses_nothing_and_opens_no_gate(
+    system: RunningSystem, caller: Caller, bus: Kafka, receiver: Receiver, boundary: str
+) -> None:
+    await caller.subscribed(receiver.url, "REBALANCING_EXECUTION_ORDER")
+    stays, goes = uuid4(), uuid4()
+    await asyncio.to_thread(system.services[NAME].stop)
+    doomed = system.start(NAME, environment={"PORTFOLIO_BUS_KILL_AT": boundary})
+    states = [state for each in (stays, goes) for state in (account_created(each), configured(each))]
+    await publish(bus, caller.client_id, *states, rebalancing(stays), rebalancing(goes))
+
+    async def dead() -> bool:
+        return not doomed.alive()
+
+    await eventually(dead)
+    sent_before = sum(str(goes).encode() in sent.body for sent in receiver.sent)
+    await publish(bus, caller.client_id, deleted(goes))
+    await started(system)
+    await eventually(lambda: nothing_is_open(caller, 2))
+
+    _, body = await caller.call("GET", f"/deliveries?account_id={stays}")
+    assert [each["state"] for each in body["data"]] == ["DELIVERED"]
+    assert {sent.message_id for sent in receiver.sent if str(stays).encode() in sent.body} == {
+        body["data"][0]["message_id"]
+    }
+    _, body = await caller.call("GET", f"/deliveries?account_id={goes}")
+    (stopped,) = body["data"]
+    if stopped["state"] != "DELIVERED":
+        assert stopped["state"] == "SUPPRESSED"
+        assert sum(str(goes).encode() in sent.body for sent in receiver.sent) == sent_before
+
+
+async def nothing_is_open(caller: Caller, count: int) -> bool:
+    _, body = await caller.call("GET", "/deliveries")
+    states = [each["state"] for each in body["data"]]
+    return len(states) == count and not {"WAITING", "LEASED"} & set(states)
+
+
+async def test_a_stop_is_orderly(system: RunningSystem) -> None:
+    process = system.services[NAME]
+    await asyncio.to_thread(process.stop)
+    log = (system.stack.directory / f"{NAME}.log").read_text()
+    assert "Traceback" not in log.rpartition('"stopping"')[2]
+    await started(system)

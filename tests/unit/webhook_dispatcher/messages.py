@@ -1,0 +1,96 @@
+"""Builders of what the bus tells the dispatcher."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from shared.contracts import (
+    AccountCreated,
+    AccountStatus,
+    AccountType,
+    ConfigurationCreated,
+    ConfigurationDeleted,
+    OrderPlaced,
+    OrderSide,
+    OrderStatus,
+    RebalancingOrderCreated,
+    RebalancingOrderStatus,
+)
+
+AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+def account_created(account_id: UUID, **changed: Any) -> AccountCreated:
+    told: dict[str, Any] = {
+        "user_id": uuid4(),
+        "type": AccountType.PORTFOLIO,
+        "status": AccountStatus.ACTIVE,
+        "name": None,
+        "portfolio_id": None,
+        "created_at": AT,
+        "updated_at": AT,
+        "revision": 1,
+    }
+    return AccountCreated(account_id=account_id, **{**told, **changed})
+
+
+def configured(account_id: UUID, version: int = 1, **changed: Any) -> ConfigurationCreated:
+    """The state after the configuration of this version, as if each version was created and deleted in turn."""
+    return ConfigurationCreated(**_configuration(account_id, version, 2 * version - 1, None, **changed))
+
+
+def deleted(account_id: UUID, version: int = 1, **changed: Any) -> ConfigurationDeleted:
+    """The state after the deletion of this version."""
+    return ConfigurationDeleted(**_configuration(account_id, version, 2 * version, AT, **changed))
+
+
+def _configuration(
+    account_id: UUID, version: int, default_revision: int, deleted_at: datetime | None, **changed: Any
+) -> dict[str, Any]:
+    told = {
+        "account_id": account_id,
+        "allocation_id": uuid4(),
+        "version": version,
+        "revision": default_revision,
+        "configured": deleted_at is None,
+        "created_at": AT,
+        "updated_at": AT,
+        "deleted_at": deleted_at,
+    }
+    return {**told, **changed}
+
+
+def rebalancing(account_id: UUID, version: int | None = None) -> RebalancingOrderCreated:
+    return RebalancingOrderCreated(
+        id=uuid4(),
+        execution_id=None,
+        account_id=account_id,
+        configuration_version=version,
+        status=RebalancingOrderStatus.NEW,
+        cancellation_reason=None,
+        created_at=AT,
+        updated_at=AT,
+    )
+
+
+def order_placed(account_id: UUID) -> OrderPlaced:
+    return OrderPlaced(
+        id=uuid4(),
+        account_id=account_id,
+        user_id=uuid4(),
+        allocation_id=uuid4(),
+        configuration_version=1,
+        side=OrderSide.BUY,
+        cash_amount=Decimal("100.00"),
+        currency="EUR",
+        client_reference=None,
+        status=OrderStatus.NEW,
+        cancellation_reason=None,
+        created_at=AT,
+        updated_at=AT,
+        processing_at=None,
+        filled_at=None,
+        settled_at=None,
+        cancelled_at=None,
+    )

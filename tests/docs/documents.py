@@ -7,8 +7,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
 
-_FENCE = re.compile(r"(?:<!-- runs: (?P<against>\w+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
-_GENERATED = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n(?P<rows>.*?)<!-- end -->", re.S)
+_FENCE = re.compile(
+    r"(?:<!-- runs: (?P<against>\w+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_GENERATED = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n(?P<rows>.*?)<!-- end -->", re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _IN_CODE = re.compile(r"`(?P<path>[\w./-]+\.\w+)::(?P<name>\w+)(?:\.(?P<member>\w+))?`")
 _PATH = re.compile(r"`(?P<path>(?:services|shared|deploy|tests|docs)/[\w./-]*)`")
@@ -76,5 +78,5 @@ def make_targets(document: Path) -> set[str]:
 
 def anchors(document: Path) -> set[str]:
     """What GitHub makes of the headings."""
-    headings = re.findall(r"^#+ (.+)$", prose(document), re.M)
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

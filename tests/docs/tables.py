@@ -1,6 +1,5 @@
 """The tables of the documents, made from the code. `python -m tests.docs.tables` writes them into the documents."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,7 +11,7 @@ from services.order_service import app as order_app
 from services.order_service.settings import Settings as OrderSettings
 from services.webhook_dispatcher import app as dispatcher_app
 from services.webhook_dispatcher.settings import Settings as DispatcherSettings
-from shared.contracts import TOPICS, Topic
+from shared.contracts import MESSAGES, TOPICS, Topic
 from shared.kit.service import Service
 from shared.kit.settings import PREFIX, KitSettings, SealingSettings
 
@@ -53,7 +52,7 @@ def services() -> list[Service]:
         "kafka": "localhost:9092",
         "issuer_url": "http://localhost",
     }
-    sealing = {"secret_keys": "A" * 43 + "="}
+    sealing: dict[str, Any] = {"secret_keys": "A" * 43 + "="}
     return [
         config_app.build(ConfigSettings(**needed, **sealing)),
         order_app.build(OrderSettings(**needed)),
@@ -65,6 +64,8 @@ def topics_table() -> str:
     running = services()
 
     def writers(topic: Topic) -> str:
+        if not any(message.topic is topic for message in MESSAGES.values()):
+            return "nobody yet"
         return ", ".join(service.name for service in running if topic in service.publishes) or "upstream"
 
     def readers(topic: Topic) -> str:
@@ -86,7 +87,7 @@ def groups_table() -> str:
             f"`{subscriber.group}`",
             ", ".join(f"`{topic.name}`" for topic in subscriber.topics),
             "keeps copies" if subscriber.keeps_copies else "acts",
-            ", ".join(sorted(kind.__name__ for kind in {**subscriber.handlers, **subscriber.command_handlers})),
+            ", ".join(sorted(kind.__name__ for kind in [*subscriber.handlers, *subscriber.command_handlers])),
         )
         for service in services()
         for subscriber in service.subscribers
@@ -108,8 +109,10 @@ def write_all() -> None:
     for document in documents():
         text = document.read_text()
         for name, table in TABLES.items():
-            marks = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.S)
-            text = marks.sub(lambda found, rows=table(): found[1] + rows + found[2], text)  # type: ignore[misc]
+            beginning, end = f"<!-- table: {name} -->\n", "<!-- end -->"
+            before, mark, rest = text.partition(beginning)
+            if mark:
+                text = before + mark + table() + end + rest.partition(end)[2]
         document.write_text(text)
 
 

@@ -1,4 +1,4 @@
-"""Accounts with NEW orders to measure on: made by the APIs, the orders written straight into order_service's database."""
+"""Accounts with NEW orders to measure on: made by the APIs, the orders written straight into the database."""
 
 import asyncio
 from collections.abc import Sequence
@@ -66,7 +66,8 @@ class Bench:
             while await self.orders.fetchval(query, accounts) < configured:  # noqa: ASYNC110 -- the database tells nobody
                 await asyncio.sleep(0.05)
 
-    async def _made(self, path: str, body: dict[str, Any]) -> Any:
+    async def _made(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.upstream.call("config_service", "POST", path, body)
         must(f"POST {path} is answered {answer.status}: {answer.body.decode()[:200]}", answer.status == 201)  # noqa: PLR2004
-        return answer.json
+        made: dict[str, Any] = answer.json
+        return made

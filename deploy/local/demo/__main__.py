@@ -37,10 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with (
             local_stack() as stack,
-            running_system(stack, prefix=chosen.prefix, each=_without(chosen.without)) as system,
+            running_system(stack, prefix=chosen.prefix, each=switched_off(chosen.without)) as system,
         ):
             console.print(f"everything runs after {time.monotonic() - began:.1f} s; Kafka at {stack.kafka}")
-            asyncio.run(_play(system, chosen.prefix, teller))
+            asyncio.run(play(system, chosen.prefix, teller))
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -55,13 +55,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def _play(system: RunningSystem, prefix: str, teller: Teller) -> None:
+async def play(system: RunningSystem, prefix: str, teller: Teller) -> None:
+    """Play the story on a running system; raises where it breaks, and the teller knows the step."""
     kafka = Kafka(system.stack.kafka, prefix, client_id="demo")
     async with receiving() as receiver, upstream_of(system, kafka) as upstream:
         await Story(system, upstream, Evidence(system, kafka), receiver, teller).play()
 
 
-def _without(part: str | None) -> dict[str, dict[str, str]]:
+def switched_off(part: str | None) -> dict[str, dict[str, str]]:
     """The environment that switches off one consumer group or worker, named `service.part`."""
     if part is None:
         return {}

@@ -30,12 +30,16 @@ class Evidence:
             found.append(orjson.loads(record.value))
         return found
 
-    async def parked(self, group: str) -> list[dict[str, str]]:
-        """Why and from where each parked message of a group was parked."""
+    async def parked(self, group: str, key: str) -> list[dict[str, str]]:
+        """Why and from where each of a group's parked messages of one key was parked."""
         records = await records_of(self._kafka, f"{group}.parked.v1", DEFAULT_PARTITIONS)
-        return [{name: value.decode() for name, value in r.headers if name.startswith("parked-")} for r in records]
+        return [
+            {name: value.decode() for name, value in record.headers if name.startswith("parked-")}
+            for record in records
+            if record.key == key.encode()
+        ]
 
-    async def rows(self, service: str, query: str, *arguments: Any) -> list[dict[str, Any]]:
+    async def rows(self, service: str, query: str, *arguments: object) -> list[dict[str, Any]]:
         """The rows that a query finds in a service's database."""
         connection = await asyncpg.connect(self._system.databases[service])
         try:

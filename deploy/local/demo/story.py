@@ -2,8 +2,12 @@
 
 import signal
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
+
+import psutil
 
 from deploy.local.demo.evidence import Evidence
 from deploy.local.demo.receiver import Receiver
@@ -39,6 +43,9 @@ CONSUMED = {
     "allocations.events.v1": ["webhook_dispatcher.events"],
     "rebalancings.events.v1": ["webhook_dispatcher.rebalancings"],
 }
+
+#: a body, read
+Json = Any
 
 REBALANCING = "REBALANCING_EXECUTION_ORDER.NEW"
 
@@ -87,12 +94,12 @@ class Story:
                 await step()
 
     async def _begin(self) -> None:
-        for service in self._system.services:
+        for name, service in self._system.services.items():
+            # Since this process began: another may have kept house before it.
+            began = datetime.fromtimestamp(psutil.Process(service.pid).create_time(), UTC)
             await self._teller.eventually(
-                f"{service} has done its housekeeping",
-                lambda name=service: self._evidence.rows(  # type: ignore[misc]
-                    name, "SELECT ended_at FROM housekeeping WHERE ended_at IS NOT NULL"
-                ),
+                f"{name} has done its housekeeping",
+                partial(self._evidence.rows, name, "SELECT ended_at FROM housekeeping WHERE ended_at > $1", began),
             )
         self._teller.seen(f"POST /auth/token grants {await self._upstream.sign_in()}")
 
@@ -124,7 +131,7 @@ class Story:
         await self._command_done(f"CreateConfiguration for {self._ben.name}", await self._upstream.send(command))
         await self._teller.eventually(
             "configurations.events.v1 has ConfigurationCreated, version 1, for both",
-            lambda: self._both_configured(),
+            self._both_configured,
         )
 
     async def _both_configured(self) -> bool:
@@ -158,7 +165,7 @@ class Story:
         await self._expect_statuses({"NEW": "NEW", "PROCESSING": "PROCESSING", "FILLED": "FILLED"})
         await self._webhook(self._anna, "PORTFOLIO_ORDER.FILLED", 1)
         await self._teller.eventually(
-            "the endpoint that is gone was asked, its subscription is disabled, and ops are told on subscriptions.events.v1",
+            "the endpoint that is gone was asked, its subscription is disabled, ops are told on subscriptions.events.v1",
             lambda: self._evidence.messages(SUBSCRIPTIONS_EVENTS.name, key=self._gone, kind="SubscriptionDisabled"),
         )
 
@@ -205,15 +212,15 @@ class Story:
         await self._webhook(self._anna, REBALANCING, 2)
 
     async def _poison(self) -> None:
+        key = str(uuid4())
         for topic in CONSUMED:
-            key = str(uuid4()).encode()
-            await self._upstream.send_raw(topic, key, b"\xff this is no message", [("ce_source", SOURCE.encode())])
+            await self._upstream.send_raw(topic, key.encode(), b"\xff no message", [("ce_source", SOURCE.encode())])
         self._teller.did(f"sent unreadable bytes to {len(CONSUMED)} topics")
         for group in sorted({group for groups in CONSUMED.values() for group in groups}):
             topics = {topic for topic, groups in CONSUMED.items() if group in groups}
 
             async def all_parked(group: str = group, topics: set[str] = topics) -> bool:
-                return {entry["parked-topic"] for entry in await self._evidence.parked(group)} == topics
+                return {entry["parked-topic"] for entry in await self._evidence.parked(group, key)} == topics
 
             await self._teller.eventually(f"{group}.parked.v1 has one from each of {len(topics)} topics", all_parked)
         self._ben.orders["after the poison"] = await self._place_order(self._ben)
@@ -304,7 +311,7 @@ class Story:
         *,
         service: str = "config_service",
         status: int = 201,
-    ) -> Any:
+    ) -> Json:
         answer = await self._upstream.call(service, method, path, body)
         must(f"{method} {path} is answered {answer.status}: {answer.body.decode()[:300]}", answer.status == status)
         return answer.json

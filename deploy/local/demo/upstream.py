@@ -33,7 +33,7 @@ class Answer:
     body: bytes
 
     @property
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401 -- JSON is of any type
         """The body, read."""
         return orjson.loads(self.body)
 

@@ -100,8 +100,8 @@ _MAKE = text(
                CASE WHEN refusal IS NULL THEN NULL ELSE CAST(:at AS timestamptz) END
         FROM planned
         RETURNING *)
-    {ANNOUNCE} FROM o JOIN (SELECT id, shard, CAST(:headers AS jsonb) AS headers FROM planned WHERE announced) AS because
-                    USING (id)
+    {ANNOUNCE} FROM o JOIN (
+        SELECT id, shard, CAST(:headers AS jsonb) AS headers FROM planned WHERE announced) AS because USING (id)
     """  # noqa: S608 - made of constants
 )
 

@@ -53,7 +53,7 @@ def _status(reply: Announced) -> int:
 
 
 async def _an_execution_order(world: World, account_id: UUID) -> Order:
-    (reply,) = await world.commanded(RequestRebalancing(execution_id=uuid4(), accounts=[account_id]))
+    (reply,) = await world.commanded(RequestRebalancing(execution_id=uuid4(), accounts=(account_id,)))
     (row,) = await world.rows("SELECT id FROM orders WHERE execution_id = :e", e=UUID(reply.body["resource"]["id"]))
     return await use_cases.show_order(world.database, world.client_id, row.id)
 
@@ -262,7 +262,18 @@ async def test_a_rebalancing_makes_one_order_for_each_account_with_the_reason_wh
     execution_id = uuid4()
 
     (reply,) = await world.commanded(
-        RequestRebalancing(execution_id=execution_id, accounts=[fine, bare, trading, closed, foreign, unknown, fine])
+        RequestRebalancing(
+            execution_id=execution_id,
+            accounts=(
+                fine,
+                bare,
+                trading,
+                closed,
+                foreign,
+                unknown,
+                fine,
+            ),
+        )
     )
 
     assert reply.body["resource"]["id"] == str(execution_id) == reply.key
@@ -290,7 +301,15 @@ async def test_a_rebalancing_of_allocations_reaches_the_clients_accounts_that_ar
     await world.applied(configured(mine, 1, allocation_id=allocation_id), deleted(gone, 1, allocation_id=allocation_id))
     await stranger.applied(configured(foreign, 1, allocation_id=allocation_id))
 
-    await world.commanded(RequestRebalancing(execution_id=uuid4(), allocations=[allocation_id, uuid4()]))
+    await world.commanded(
+        RequestRebalancing(
+            execution_id=uuid4(),
+            allocations=(
+                allocation_id,
+                uuid4(),
+            ),
+        )
+    )
 
     assert await world.statuses(mine) == [("NEW", None)]
     assert await world.statuses(gone) == await world.statuses(foreign) == []
@@ -298,14 +317,14 @@ async def test_a_rebalancing_of_allocations_reaches_the_clients_accounts_that_ar
 
 async def test_a_rebalancing_without_an_id_of_its_own_is_answered_under_the_key_that_it_came_with(world: World) -> None:
     account_id, key = await world.an_account(version=1), str(uuid4())
-    (reply,) = await world.commanded(world.sent(RequestRebalancing(accounts=[account_id]), key=key))
+    (reply,) = await world.commanded(world.sent(RequestRebalancing(accounts=(account_id,)), key=key))
     assert reply.key == key
     assert await world.statuses(account_id) == [("NEW", None)]
 
 
 async def test_an_execution_id_is_taken_once_for_each_client(world: World) -> None:
     stranger, execution_id = World(world.service), uuid4()
-    request = RequestRebalancing(execution_id=execution_id, accounts=[await world.an_account(version=1)])
+    request = RequestRebalancing(execution_id=execution_id, accounts=(await world.an_account(version=1),))
     replies = [*await world.commanded(request), *await world.commanded(request), *await stranger.commanded(request)]
     assert [_status(reply) for reply in replies] == [200, 409, 200]
 
@@ -338,7 +357,7 @@ async def test_orders_and_deletions_at_the_same_time_leave_no_order_of_a_deleted
     async def placements(order_of_accounts: Sequence[UUID]) -> None:
         for account_id in order_of_accounts:
             await world.commanded(_place(account_id), _place(account_id))
-            await world.commanded(RequestRebalancing(execution_id=uuid4(), accounts=accounts))
+            await world.commanded(RequestRebalancing(execution_id=uuid4(), accounts=tuple(accounts)))
 
     await asyncio.gather(deletions(), placements(accounts), placements(accounts[::-1]))
 

@@ -1,4 +1,4 @@
-"""The keeper of copies: applies states, cancels what a configuration leaves behind (P3, P4), shuts what it cannot read."""
+"""The keeper of copies: applies states, cancels what a configuration leaves behind (P3, P4), shuts what is lost."""
 
 import time
 from decimal import Decimal
@@ -23,6 +23,7 @@ from shared.contracts import (
     AccountStatus,
     OrderSide,
     OrderStatus,
+    RebalancingOrderState,
     from_record,
     partition_of,
 )
@@ -154,6 +155,18 @@ async def test_execution_orders_are_cancelled_with_their_own_reason_on_their_own
     assert (last.topic, last.type) == ("rebalancings.events.v1", "RebalancingOrderCancelled")
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_account_that_is_held_is_held_for_all_others_whether_it_was_known_or_not(
+    world: World, *, known: bool
+) -> None:
+    account_id = await world.an_account() if known else uuid4()
+    async with world.database.unit_of_work() as holding:
+        await use_cases.hold_accounts(holding, [account_id])
+        free = "SELECT account_id FROM accounts WHERE account_id = :a FOR NO KEY UPDATE SKIP LOCKED"
+        assert await world.rows(free, a=account_id) == []
+    assert len(await world.rows(free, a=account_id)) == 1
+
+
 async def test_states_are_applied_by_revision_whatever_their_order(world: World) -> None:
     account_id = uuid4()
     await world.applied(
@@ -259,8 +272,9 @@ async def test_every_kind_of_event_that_sql_writes_is_read_back_whole(world: Wor
         headers = [(name, value.encode()) for name, value in row.headers.items()]
         wire = Wire(topic=row.topic, key=row.key.encode(), value=bytes(row.payload), headers=headers)
         envelope, message = from_record(wire)
+        assert isinstance(message, RebalancingOrderState)
         stored = await use_cases.show_order(world.database, world.client_id, message.id)
-        if message.status == stored.status:
+        if message.status.value == stored.status.value:
             assert message == event_of(stored)
             assert bytes(row.payload).decode() == message.model_dump_json()
         assert envelope.time == message.updated_at

@@ -145,12 +145,16 @@ _STEPS = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _seed_shown() -> None:
+    print(f"PORTFOLIO_BUS_TEST_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
+
+
 @pytest.mark.timeout(300)  # a failure is made small first, which takes longer than the test
 @seed(SEED)
 @settings(max_examples=100, deadline=None, database=None)
 @given(steps=st.lists(st.tuples(st.sampled_from(_STEPS), st.integers(0, 30)), min_size=12, max_size=30))
 async def test_no_order_of_a_deleted_version_stays_new(service: Service, steps: list[tuple[Any, int]]) -> None:
-    print(f"PORTFOLIO_BUS_TEST_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
     play = Play(World(service))
     await play.begin()
     for step, pick in steps:

@@ -24,7 +24,7 @@ async def test_a_configuration_is_copied_with_where_it_stands(world: World) -> N
     told = world.told(configured(uuid4(), 2))
     await world.applied(told)
 
-    copy = await copy_of(world, told.message.account_id)
+    copy = await copy_of(world, UUID(told.message.key))
     assert (copy.client_id, copy.version, copy.revision, copy.configured) == (world.client_id, 2, 3, True)
     assert copy.deletion_position == told.offset, "version 2 proves that version 1 was deleted"
 

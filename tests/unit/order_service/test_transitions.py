@@ -29,7 +29,7 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize(("kind", "start", "end"), product(OrderKind, OrderStatus, OrderStatus))
+@pytest.mark.parametrize(("kind", "start", "end"), list(product(OrderKind, OrderStatus, OrderStatus)))
 def test_orders_move_as_the_domain_says_and_in_no_other_way(
     kind: OrderKind, start: OrderStatus, end: OrderStatus
 ) -> None:

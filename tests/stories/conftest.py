@@ -1,0 +1,15 @@
+"""One running system for the stories that only look at it or restart parts of it."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from deploy.local.services import RunningSystem, running_system
+from deploy.local.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def system(stack: Stack) -> Iterator[RunningSystem]:
+    with running_system(stack, prefix=f"s{uuid4().hex[:8]}_") as running:
+        yield running

@@ -1,12 +1,10 @@
 """webhook_dispatcher put together."""
 
-import asyncio
 from functools import partial
 
 from shared.contracts import ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS, SUBSCRIPTIONS_EVENTS
 from shared.kit.auth import RemoteKeys, TokenVerifier
 from shared.kit.barrier import ReadBarrier
-from shared.kit.liveness import Liveness
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
@@ -27,8 +25,6 @@ def build(settings: Settings) -> Service:
     worker = DeliveryWorker(database, Endpoints(sender, box), _limits(settings), settings.retry_schedule)
     barrier = ReadBarrier(kafka, database, KEEPER, [CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS], settings.partitions)
     keys = RemoteKeys(f"{settings.issuer_url}/auth/verify_keys")
-    liveness = Liveness()
-    refreshing = KeysKeptFresh(keys, liveness)
     return Service(
         name="webhook_dispatcher",
         settings=settings,
@@ -36,6 +32,7 @@ def build(settings: Settings) -> Service:
         kafka=kafka,
         routers=[subscription_routes(database, settings.address_rule, box), delivery_routes(database)],
         verifier=TokenVerifier(keys),
+        token_keys=keys,
         subscribers=[
             copies_subscriber(),
             rebalancings_subscriber(barrier, worker.wake),
@@ -43,9 +40,8 @@ def build(settings: Settings) -> Service:
         ],
         workers={"delivery": worker.run},
         publishes=[SUBSCRIPTIONS_EVENTS],
-        opens=[sender.open, refreshing.open],
-        closes=[refreshing.close, barrier.close, sender.close],
-        liveness=liveness,
+        opens=[sender.open],
+        closes=[barrier.close, sender.close],
     )
 
 
@@ -56,25 +52,3 @@ def _limits(settings: Settings) -> Limits:
         lease_seconds=settings.lease_seconds,
         grace=settings.shutdown_grace / 2,
     )
-
-
-class KeysKeptFresh:
-    """The issuer's keys, asked for from the start of the process on, whatever its roles are."""
-
-    def __init__(self, keys: RemoteKeys, liveness: Liveness) -> None:
-        self._keys = keys
-        self._liveness = liveness
-        self._task: asyncio.Task[None] | None = None
-
-    async def open(self) -> None:
-        """Begin; the issuer may come up later than we do."""
-        beat = self._liveness.loop("token keys", hangs_after=60.0)
-        self._task = asyncio.create_task(self._keys.run(beat), name="token-keys")
-        self._liveness.watch("token keys", self._task)
-
-    async def close(self) -> None:
-        """End it."""
-        if self._task is not None:
-            self._liveness.forget("token keys")
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)

@@ -5,7 +5,7 @@ processor time; our client waits for records inside the poll instead. And a posi
 is never skipped in silence: such a consumer takes nothing more and is reported (P7).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,8 @@ from .liveness import Liveness
 from .projections import Positions
 
 _BATCH = 500
-_WAIT_MS = 500
+#: how often an idle consumer comes round; it is woken at once by records
+_WAIT_MS = 1000
 #: how long a batch may take before its consumer counts as hanging, in seconds; below the poll interval
 _HANGS_AFTER = 120.0
 _POLL_INTERVAL_MS = 300_000
@@ -52,15 +53,31 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         while True:
             fetched: Fetched = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
             self.beat()
-            await self._check_log_start(fetched)
+            if fetched:
+                await self._guard(fetched)
             if fetched and not self.lost:
                 return fetched
             if self.idle is not None and not self.lost:
-                await self.idle(await self.positions())
+                await self.idle(await self.positions(self.assignment()))
 
-    async def positions(self) -> Positions:
-        """The offsets of the next records of all assigned partitions."""
-        return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in self.assignment()}
+    @property
+    def joined(self) -> bool:
+        """Whether the group has this member; it may have no partitions."""
+        return self._coordinator is not None and self._coordinator.generation >= 0
+
+    async def positions(self, partitions: Iterable[TopicPartition]) -> Positions:
+        """The offsets of the next records of those of `partitions` that are still ours."""
+        mine = self.assignment()
+        return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in partitions if tp in mine}
+
+    async def _guard(self, fetched: Fetched) -> None:
+        try:
+            await self._check_log_start(fetched)
+        except BaseException:
+            # Nobody will see these records now: without going back, the next commit would pass over them.
+            for tp in fetched.keys() & self.assignment():
+                self.seek(tp, fetched[tp][0].offset)
+            raise
 
     async def _check_log_start(self, fetched: Fetched) -> None:
         for tp, records in fetched.items():
@@ -87,7 +104,7 @@ class _Broker(KafkaBroker):
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         await super()._connect()
         settings = self.config.broker_config
-        options: partial[AIOKafkaConsumer] = settings.builder  # type: ignore[assignment]
+        options: partial[AIOKafkaConsumer] = settings.builder  # type: ignore[assignment]  # it is declared as any callable
         settings.builder = partial(BatchConsumer, *options.args, **options.keywords)
         return settings.builder
 
@@ -120,6 +137,7 @@ class Bus:
             batch=True,
             max_records=_BATCH,
             batch_timeout_ms=_WAIT_MS,
+            fetch_max_wait_ms=_WAIT_MS,
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -133,8 +151,7 @@ class Bus:
         async def take(records: tuple["ConsumerRecord[bytes, bytes]", ...]) -> None:
             client: BatchConsumer = subscriber.consumer
             touched = {TopicPartition(record.topic, record.partition) for record in records}
-            after = {(self._kafka.logical(tp.topic), tp.partition): await client.position(tp) for tp in touched}
-            await consumer.take(records, after)
+            await consumer.take(records, await client.positions(touched))
 
         subscriber(take)
         self._attached.append((consumer, subscriber))
@@ -146,8 +163,8 @@ class Bus:
             await subscriber.start()
             client: BatchConsumer = subscriber.consumer
             client.beat = self._liveness.loop(consumer.subscriber.group, hangs_after=_HANGS_AFTER)
-            client.idle = consumer.idle
             client.logical = self._kafka.logical
+            client.idle = consumer.idle if consumer.subscriber.keeps_copies else None
             for task in subscriber.tasks:
                 self._liveness.watch(consumer.subscriber.group, task)
 
@@ -165,7 +182,7 @@ class Bus:
         for consumer, subscriber in self._attached:
             client: BatchConsumer | None = subscriber.consumer
             # A member without partitions is ready as well: there may be more replicas than partitions.
-            if client is None or client._coordinator.generation < 0:  # noqa: SLF001 -- aiokafka tells it nowhere else
+            if client is None or not client.joined:
                 found.append(f"{consumer.subscriber.group} has not joined its group")
             else:
                 found.extend(client.lost.values())

@@ -17,6 +17,7 @@ from . import inbox
 from .boundaries import Boundary, reached
 from .commands import answer_all
 from .fate import Fate, delay_after, fate_of
+from .faults import is_infrastructure
 from .kafka import Kafka
 from .parking import Parked, Parking
 from .projections import Positions, advance
@@ -50,21 +51,27 @@ class Consumer:
         """Take `records`; `positions` are the consumer's own after them."""
         reached(Boundary.BATCH_READ)
         batch = [self._read(record) for record in records]
-        await self._park_unreadable(batch)
         try:
             await self._apply(batch, positions)
         except Exception as fault:
             await self._after(fault, batch, positions)
+        # Last, so that a batch that waits and is taken again does not park them each time.
+        await self._park_unreadable(batch)
         reached(Boundary.BATCH_DONE)
         self._count("done", len(batch))
 
     async def idle(self, positions: Positions) -> None:
         """Nothing came: store positions that moved over markers alone, so that no barrier waits for them."""
         moved = {where: at for where, at in positions.items() if self._stored.get(where, 0) < at}
-        if not self.subscriber.keeps_copies or not moved:
+        if not moved:
             return
-        async with self.database.unit_of_work() as work:
-            await advance(work.connection, self.subscriber.group, moved)
+        try:
+            async with self.database.unit_of_work() as work:
+                await advance(work.connection, self.subscriber.group, moved)
+        except Exception as fault:
+            if not is_infrastructure(fault):
+                raise
+            return  # it is tried again with the next idle turn
         self._stored.update(moved)
 
     def _read(self, record: "ConsumerRecord[bytes, bytes]") -> Taken:
@@ -111,7 +118,13 @@ class Consumer:
         return await inbox.first_time(work.connection, self.subscriber.group, within)
 
     async def _shut(self, work: UnitOfWork, batch: Sequence[Taken]) -> None:
-        lost = [item for item in batch if isinstance(item, UnreadableRecord)]
+        # A newer record of the same key, further on in this batch, has already made up for an unreadable one.
+        newest = {(item.origin.topic, item.body.key): n for n, item in enumerate(batch) if isinstance(item, Received)}
+        lost = [
+            item
+            for n, item in enumerate(batch)
+            if isinstance(item, UnreadableRecord) and item.key and newest.get((item.origin.topic, item.key), -1) < n
+        ]
         keys = [LostKey.of(item.key, item.origin, item.reason) for item in lost if item.key]
         if keys and self.subscriber.quarantine is not None:
             await self.subscriber.quarantine(work, keys)

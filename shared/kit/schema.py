@@ -5,14 +5,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
-
-
-class SchemaBehindError(Exception):
-    """The database lacks migrations that this code needs."""
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 
 def _config(package: str | None) -> Config:
@@ -47,10 +42,16 @@ def _upgrade(connection: Connection, package: str | None) -> None:
     command.upgrade(config, "heads")
 
 
-def check(connection: Connection, package: str) -> None:
-    """Raise SchemaBehindError unless the database has every migration."""
-    there = set(MigrationContext.configure(connection).get_current_heads())
-    missing = set(ScriptDirectory.from_config(_config(package)).get_heads()) - there
-    if missing:
-        msg = f"the database lacks {', '.join(sorted(missing))}: run `python -m {package} migrate`"
-        raise SchemaBehindError(msg)
+def heads(package: str) -> frozenset[str]:
+    """The newest migration of each branch, as this code has them."""
+    return frozenset(ScriptDirectory.from_config(_config(package)).get_heads())
+
+
+async def behind(connection: AsyncConnection, wanted: frozenset[str], package: str) -> str | None:
+    """Which migrations the database lacks and what to do about it; None when it lacks none."""
+    there = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+    known: set[str] = set()
+    if (await connection.execute(there)).scalar_one():
+        known = set((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars())
+    missing = sorted(wanted - known)
+    return f"the database lacks {', '.join(missing)}: run `python -m {package} migrate`" if missing else None

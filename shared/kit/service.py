@@ -19,7 +19,7 @@ from fastapi import APIRouter, FastAPI
 from shared.contracts import Topic, parked_topic
 
 from . import inbox, schema
-from .auth import TokenVerifier
+from .auth import RemoteKeys, TokenVerifier
 from .bus import Bus
 from .consuming import Consumer
 from .faults import INFRASTRUCTURE
@@ -31,7 +31,7 @@ from .outbox import Outbox
 from .relay import Relay
 from .settings import KitSettings
 from .subscriber import Subscriber
-from .topics import check_partitions, ensure_topics
+from .topics import TopicMissingError, check_partitions, ensure_topics
 from .unit_of_work import Database
 
 #: runs until cancelled and calls the beat at least every few seconds
@@ -40,6 +40,9 @@ Closer = Callable[[], Awaitable[None]]
 
 #: how long a worker may go without a beat before it counts as hanging, in seconds
 _WORKER_HANGS_AFTER = 60.0
+
+#: what may pass by itself while a service starts
+NOT_YET: tuple[type[Exception], ...] = (*INFRASTRUCTURE, TopicMissingError)
 
 _log = structlog.get_logger("service")
 
@@ -63,6 +66,8 @@ class Service:
     kafka: Kafka
     routers: Sequence[APIRouter] = ()
     verifier: TokenVerifier | None = None
+    #: the issuer's keys, where they are somebody else's: kept fresh in every role, since the API may be the only one
+    token_keys: RemoteKeys | None = None
     subscribers: Sequence[Subscriber] = ()
     #: besides the relay and the housekeeping, which every service has
     workers: Mapping[str, Worker] = field(default_factory=dict)
@@ -115,6 +120,9 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
             stack.push_async_callback(close)
         for opened in service.opens:
             await opened()
+        if service.token_keys is not None:
+            keeping = {"token keys": _started(service, "token keys", service.token_keys.run)}
+            stack.push_async_callback(_stop_workers, service, keeping)
         bus = Bus(service.kafka, service.liveness, session_seconds=service.settings.session_seconds)
         server, serving = _serve(service, roles, bus)
         stack.push_async_callback(_stop_server, service, server, serving)
@@ -145,8 +153,8 @@ async def _start_consumers(service: Service, bus: Bus) -> None:
         try:
             await _check_topics(service)
             return await bus.start()
-        except INFRASTRUCTURE as fault:
-            _log.warning("consumers not started", fault=repr(fault))
+        except NOT_YET as fault:
+            _log.warning("consumers not started", fault=str(fault) or repr(fault))
             await asyncio.sleep(1)
 
 
@@ -162,16 +170,20 @@ async def _check_topics(service: Service) -> None:
 
 def _start_workers(service: Service) -> dict[str, asyncio.Task[None]]:
     relay = Relay(service.database, service.kafka, service.name)
-    workers: dict[str, Worker] = {"relay": relay.run, "housekeeping": Housekeeping(service.database).run, **service.workers}
-    tasks = {}
-    for name, worker in workers.items():
-        if name in service.settings.without:
-            continue
-        beat = service.liveness.loop(name, hangs_after=_WORKER_HANGS_AFTER)
-        task = asyncio.ensure_future(worker(beat))
-        service.liveness.watch(name, task)
-        tasks[name] = task
-    return tasks
+    workers: dict[str, Worker] = {
+        "relay": relay.run,
+        "housekeeping": Housekeeping(service.database).run,
+        **service.workers,
+    }
+    wanted = workers.keys() - service.settings.without
+    return {name: _started(service, name, worker) for name, worker in workers.items() if name in wanted}
+
+
+def _started(service: Service, name: str, worker: Worker) -> asyncio.Task[None]:
+    beat = service.liveness.loop(name, hangs_after=_WORKER_HANGS_AFTER)
+    task = asyncio.ensure_future(worker(beat))
+    service.liveness.watch(name, task)
+    return task
 
 
 async def _stop_workers(service: Service, tasks: Mapping[str, asyncio.Task[None]]) -> None:
@@ -235,13 +247,11 @@ def _readiness(service: Service, roles: frozenset[Role], bus: Bus) -> Readiness:
 
 
 def _database_check(service: Service) -> Check:
+    wanted = schema.heads(service.package)
+
     async def check() -> str | None:
         async with service.database.reading() as connection:
-            try:
-                await connection.run_sync(schema.check, service.package)
-            except schema.SchemaBehindError as behind:
-                return str(behind)
-        return None
+            return await schema.behind(connection, wanted, service.package)
 
     return check
 

@@ -10,6 +10,10 @@ from shared.contracts import Topic
 from .kafka import Kafka
 
 
+class TopicMissingError(Exception):
+    """A topic has not been created yet."""
+
+
 class TopicMismatchError(Exception):
     """A topic has another number of partitions than everything that was written to it rests on."""
 
@@ -28,13 +32,17 @@ async def ensure_topics(kafka: Kafka, topics: Iterable[Topic], *, partitions: in
 
 
 async def check_partitions(admin: AIOKafkaAdminClient, names: list[str], partitions: int) -> None:
-    """Refuse to go on with topics whose number of partitions differs: keys would move, order and barrier with them."""
+    """Refuse to go on with topics whose number of partitions differs: keys would move, order and barrier with them.
+
+    Raises TopicMismatchError, or TopicMissingError for what is not there.
+    """
     for described in await admin.describe_topics(names):
         found = len(described["partitions"])
-        if not described["error_code"] and found != partitions:
-            msg = (
-                f"{described['topic']} has {found} partitions and not {partitions}; set PORTFOLIO_BUS_PARTITIONS to it"
-            )
+        if described["error_code"]:
+            msg = f"there is no topic {described['topic']} yet: run `migrate`"
+            raise TopicMissingError(msg)
+        if found != partitions:
+            msg = f"{described['topic']} has {found} partitions and not {partitions}: set PORTFOLIO_BUS_PARTITIONS"
             raise TopicMismatchError(msg)
 
 

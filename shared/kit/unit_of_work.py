@@ -118,7 +118,7 @@ class Database:
 
     @asynccontextmanager
     async def driver_connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """asyncpg's own connection, for one query asked many times a second: a fifth of the cost."""
+        """Asyncpg's own connection, for one query asked many times a second: a fifth of the cost."""
         raw = await self.engine.raw_connection()
         try:
             yield raw.driver_connection

@@ -7,8 +7,7 @@ from sqlalchemy import Select, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.config_service.domain import Account, NewAccount
-from shared.contracts import AccountStatus
-from shared.kit.ids import uuid7
+from shared.contracts import AccountStatus, new_id
 from shared.kit.paging import Page
 
 from .listing import page_of
@@ -48,7 +47,7 @@ async def add_account(connection: AsyncConnection, client_id: UUID, new: NewAcco
     """Keep a new account."""
     moment = func.statement_timestamp()
     added = insert(accounts).values(
-        **vars(new), account_id=uuid7(), client_id=client_id, revision=1, created_at=moment, updated_at=moment
+        **vars(new), account_id=new_id(), client_id=client_id, revision=1, created_at=moment, updated_at=moment
     )
     return Account(**(await connection.execute(added.returning(*_ACCOUNT))).mappings().one())
 

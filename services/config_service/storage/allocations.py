@@ -7,8 +7,7 @@ from sqlalchemy import RowMapping, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.config_service.domain import Allocation, NewAllocation
-from shared.contracts import AllocationItem
-from shared.kit.ids import uuid7
+from shared.contracts import AllocationItem, new_id
 from shared.kit.paging import Page
 
 from .listing import page_of
@@ -43,7 +42,7 @@ async def add_allocation(connection: AsyncConnection, client_id: UUID, new: NewA
     """Keep a new allocation."""
     moment = func.statement_timestamp()
     added = insert(allocations).values(
-        allocation_id=uuid7(),
+        allocation_id=new_id(),
         client_id=client_id,
         name=new.name,
         allocation=[item.model_dump(mode="json") for item in new.allocation],

@@ -6,8 +6,8 @@ from uuid import UUID
 from services.config_service import storage
 from services.config_service.domain import Client, Credentials, CredentialsWrong, scopes_granted, scopes_in
 from services.config_service.storage import Connection
+from shared.contracts import new_id
 from shared.kit.auth import SigningKey
-from shared.kit.ids import uuid7
 from shared.kit.secrets import SecretBox, hash_secret, new_secret, verify_secret
 from shared.kit.unit_of_work import UnitOfWork
 
@@ -19,7 +19,7 @@ async def create_client(work: UnitOfWork, name: str, scopes: str) -> Credentials
     """Make a client that may use `scopes` (parted by spaces); its secret is told this once. Raises ScopesUnknown."""
     allowed = scopes_in(scopes)
     secret = new_secret()
-    client = Client(uuid7(), name, hash_secret(secret), allowed)
+    client = Client(new_id(), name, hash_secret(secret), allowed)
     await storage.add_client(work.connection, client)
     return Credentials(str(client.client_id), secret)
 

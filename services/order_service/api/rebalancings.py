@@ -6,10 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, model_validator
 
+from shared.contracts import new_id
 from shared.contracts.rebalancings import MAX_REQUESTED_ACCOUNTS, MAX_REQUESTED_ALLOCATIONS
 from shared.kit.auth import Principal, requires
 from shared.kit.http import RequestBody, cause_of
-from shared.kit.ids import uuid7
 from shared.kit.paging import Listing, Page, paged_by
 from shared.kit.unit_of_work import Database
 
@@ -51,7 +51,7 @@ def rebalancings_router(database: Database, copies: use_cases.Copies) -> APIRout
     @router.post("", status_code=201)
     async def request_(request: Request, response: Response, body: ExecutionBody, caller: Admin) -> ExecutionResource:
         """Bring accounts back to their target: one execution order for each."""
-        cause, execution_id = cause_of(request, caller), uuid7()
+        cause, execution_id = cause_of(request, caller), new_id()
         targets = Targets(tuple(body.accounts or ()), tuple(body.allocations or ()))
         # What each order is cancelled for at once rests on the copies, so they come first.
         await copies.caught_up(body.accounts, {})

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.contracts import RebalancingCancellationReason
-from shared.kit.ids import uuid7
+from shared.contracts import RebalancingCancellationReason, new_id
 
 from .accounts import AccountCopy, rebalancing_refusal
 
@@ -58,6 +57,6 @@ def _planned(account_id: UUID, account: AccountCopy | None, client_id: UUID) -> 
         account.check_trustworthy(client_id)
     refusal = rebalancing_refusal(account, client_id)
     if account is None or refusal is RebalancingCancellationReason.ACCOUNT_NOT_FOUND:
-        return PlannedOrder(uuid7(), account_id, None, None, refusal)
+        return PlannedOrder(new_id(), account_id, None, None, refusal)
     # A refused one carries the last version as well: what is announced of it belongs to that configuration.
-    return PlannedOrder(uuid7(), account_id, account.allocation_id, account.configuration_version or None, refusal)
+    return PlannedOrder(new_id(), account_id, account.allocation_id, account.configuration_version or None, refusal)

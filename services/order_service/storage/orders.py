@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.contracts import OrderKind, OrderSide, OrderStatus
-from shared.kit.ids import uuid7
+from shared.contracts import OrderKind, OrderSide, OrderStatus, new_id
 
 from ..domain import (
     AccountCopy,
@@ -130,7 +129,7 @@ async def place(connection: AsyncConnection, client_id: UUID, wanted: WantedOrde
     placed = await connection.execute(
         _PLACE,
         {
-            "id": uuid7(),
+            "id": new_id(),
             "client_id": client_id,
             "account_id": wanted.account_id,
             "user_id": wanted.user_id,

@@ -14,7 +14,7 @@ from services.webhook_dispatcher.domain import (
     decide,
     package,
 )
-from shared.kit.ids import uuid7
+from shared.contracts import new_id
 from shared.kit.refusals import Forbidden
 from shared.kit.unit_of_work import UnitOfWork
 
@@ -81,7 +81,7 @@ def _deliveries(
             if not _is_for(happening, subscription):
                 continue
             yield Planned(
-                id=uuid7(),
+                id=new_id(),
                 subscription_id=subscription.id,
                 client_id=happening.client_id,
                 account_id=happening.account_id,

@@ -14,7 +14,7 @@ from services.webhook_dispatcher.domain import (
     new_signing_secret,
 )
 from services.webhook_dispatcher.storage import Connection, NewSubscription, SubscriptionRow
-from shared.kit.ids import uuid7
+from shared.contracts import new_id
 from shared.kit.paging import Page
 from shared.kit.refusals import NotFound
 from shared.kit.secrets import SecretBox
@@ -44,7 +44,7 @@ async def subscribe(
     check_selection(endpoint.types, endpoint.exclude_types)
     secret = new_signing_secret()
     new = NewSubscription(
-        id=uuid7(),
+        id=new_id(),
         client_id=work.cause.client_id,
         title=endpoint.title,
         url=endpoint.url,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from joserfc import jwt
 
-from shared.kit.ids import uuid7
+from shared.contracts import new_id
 
 from .keys import ALGORITHM, SigningKey, jwks_of
 
@@ -41,7 +41,7 @@ class TokenIssuer:
             "scope": " ".join(sorted(scopes)),
             "iat": now,
             "exp": now + lifetime,
-            "jti": str(uuid7()),
+            "jti": str(new_id()),
         }
         return jwt.encode(header, claims, signing.key, algorithms=[ALGORITHM])
 

@@ -7,9 +7,9 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from shared.contracts import new_id
 from shared.kit.auth import Principal
 from shared.kit.cause import Cause
-from shared.kit.ids import uuid7
 from shared.kit.refusals import SLUGS, FieldError, InvalidRequest
 
 REQUEST_ID: Final = b"x-request-id"
@@ -32,7 +32,7 @@ def taken_or_made_request_id(headers: RawHeaders) -> str:
     given = header_in(headers, REQUEST_ID)
     if given is not None and _SANE_REQUEST_ID.fullmatch(given):
         return given.decode("ascii")
-    return str(uuid7())
+    return str(new_id())
 
 
 def request_id_of(request: Request) -> str:

@@ -21,6 +21,7 @@ from .liveness import Liveness
 from .projections import Positions
 
 _BATCH = 500
+_PROBE_MS = 300
 #: how often an idle consumer comes round; it is woken at once by records
 _WAIT_MS = 1000
 #: how long a batch may take before its consumer counts as hanging, in seconds; below the poll interval
@@ -40,8 +41,10 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- aiokafka's own
         super().__init__(*args, **kwargs)
         self._expected: dict[TopicPartition, int] = {}
-        #: partitions whose log begins behind the position that we wanted to read next
+        #: partitions whose log begins behind the position that we wanted to read next: nothing is taken any more
         self.lost: dict[TopicPartition, str] = {}
+        #: partitions that stand before a record that aiokafka cannot unpack: the others go on
+        self.blocked: dict[TopicPartition, str] = {}
         self.beat: Callable[[], None] = lambda: None
         self.idle: Idle | None = None
         self.logical: Callable[[str], str] = str
@@ -51,7 +54,14 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
     ) -> Fetched:
         """Wait for records; between the waits, report positions that moved without any."""
         while True:
-            fetched: Fetched = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+            try:
+                # Pausing a partition does not keep back what was fetched of it before.
+                healthy = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
+                fetched: Fetched = await super().getmany(*healthy, timeout_ms=timeout_ms, max_records=max_records)
+            except UnicodeDecodeError as fault:
+                # aiokafka cannot unpack a header whose name is no UTF-8, nor say where it stands.
+                await self._block_unreadable(fault)
+                continue
             self.beat()
             if fetched:
                 await self._guard(fetched)
@@ -78,6 +88,29 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
             for tp in fetched.keys() & self.assignment():
                 self.seek(tp, fetched[tp][0].offset)
             raise
+
+    async def _block_unreadable(self, fault: UnicodeDecodeError) -> None:
+        """Find the partitions that cannot be unpacked and leave them where they stand; nothing is skipped."""
+        await self._rewind()
+        waiting = [tp for tp in self.assignment() if tp not in self.blocked]
+        for tp in waiting:
+            try:
+                await super().getmany(tp, timeout_ms=_PROBE_MS)
+            except UnicodeDecodeError:
+                where = f"{tp.topic}/{tp.partition} at {self._expected.get(tp, 'its committed position')}"
+                self.blocked[tp] = f"{where}: a header's name is not UTF-8, and the client cannot get past it"
+                _log.critical("a record cannot be unpacked", where=self.blocked[tp], fault=str(fault))
+        await self._rewind()
+        self.pause(*(self.blocked.keys() & self.assignment()))
+
+    async def _rewind(self) -> None:
+        """Stand where we stood after what was handed out last, whatever aiokafka has unpacked since."""
+        for tp in self.assignment():
+            stood = self._expected.get(tp, await self.committed(tp))
+            if stood is None:
+                await self.seek_to_beginning(tp)
+            else:
+                self.seek(tp, stood)
 
     async def _check_log_start(self, fetched: Fetched) -> None:
         for tp, records in fetched.items():
@@ -177,7 +210,7 @@ class Bus:
             await consumer.parking.close()
 
     async def problem(self) -> str | None:
-        """Why the consumers are not ready: not joined yet, or stopped over lost records; None when they are."""
+        """Why the consumers are not ready: not joined yet, or stopped over records; None when they are."""
         found = []
         for consumer, subscriber in self._attached:
             client: BatchConsumer | None = subscriber.consumer
@@ -185,7 +218,7 @@ class Bus:
             if client is None or not client.joined:
                 found.append(f"{consumer.subscriber.group} has not joined its group")
             else:
-                found.extend(client.lost.values())
+                found.extend([*client.lost.values(), *client.blocked.values()])
         return "; ".join(found) or None
 
 

@@ -12,6 +12,7 @@ from .logs import configure_logs
 from .redrive import redrive
 from .service import Role, Service
 from .settings import KitSettings, settings_or_exit
+from .topics import TopicMismatchError
 
 S = TypeVar("S", bound=KitSettings)
 T = TypeVar("T")
@@ -41,10 +42,18 @@ def service_commands(name: str, settings: type[S], build: Callable[[S], Service]
         reason: Annotated[str, typer.Option(help="only those parked for this reason")] = "",
     ) -> None:
         """Send a group's parked messages back to that group alone."""
-        count = in_loop(lambda service: redrive(service.kafka, group, reason=reason or None), build, settings, name)
+        count = in_loop(lambda service: _redriven(service, group, reason or None), build, settings, name)
         typer.echo(f"{count} messages redriven to {group}")
 
     return app
+
+
+async def _redriven(service: Service, group: str, reason: str | None) -> int:
+    groups = sorted(subscriber.group for subscriber in service.subscribers)
+    if group not in groups:
+        sentence = f"{service.name} has no consumer group {group}; it has {', '.join(groups)}."
+        raise SystemExit(sentence)
+    return await redrive(service.kafka, group, reason=reason)
 
 
 def in_loop(
@@ -55,7 +64,11 @@ def in_loop(
     configure_logs(name, chosen.log_level)
 
     async def with_service() -> T:
-        return await work(build(chosen))
+        try:
+            return await work(build(chosen))
+        except TopicMismatchError as mismatch:
+            sentence = f"{mismatch}."
+            raise SystemExit(sentence) from None
 
     return uvloop.run(with_service())
 

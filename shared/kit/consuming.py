@@ -4,6 +4,7 @@ The offsets are committed by FastStream when `take` returns; when it raises, eve
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,7 @@ from . import inbox
 from .boundaries import Boundary, reached
 from .commands import answer_all
 from .fate import Fate, delay_after, fate_of
-from .faults import is_infrastructure
+from .faults import INFRASTRUCTURE
 from .kafka import Kafka
 from .parking import Parked, Parking
 from .projections import Positions, advance
@@ -27,6 +28,9 @@ from .subscriber import Subscriber
 from .unit_of_work import Database, UnitOfWork
 
 _log = structlog.get_logger("consumer")
+
+#: after this long a batch is patient with no more messages: it must end well before the group gives up on us
+_BATCH_SECONDS = 60.0
 
 Records = Sequence["ConsumerRecord[bytes, bytes]"]
 
@@ -68,9 +72,7 @@ class Consumer:
         try:
             async with self.database.unit_of_work() as work:
                 await advance(work.connection, self.subscriber.group, moved)
-        except Exception as fault:
-            if not is_infrastructure(fault):
-                raise
+        except INFRASTRUCTURE:
             return  # it is tried again with the next idle turn
         self._stored.update(moved)
 
@@ -134,25 +136,25 @@ class Consumer:
         if fate_of(fault, attempts=1, patience=self.subscriber.patience, may_park=True) is Fate.WAIT:
             await self._not_now(fault)
         _log.warning("batch failed, taking its messages singly", group=self.subscriber.group, exc_info=fault)
+        hurry_from = time.monotonic() + _BATCH_SECONDS
         for item in batch:
             if not isinstance(item, UnreadableRecord):
-                await self._take_one(item)
+                await self._take_one(item, hurry_from)
         await self._apply([item for item in batch if isinstance(item, UnreadableRecord)], positions)
 
-    async def _take_one(self, item: Received[Any] | BadCommand) -> None:
+    async def _take_one(self, item: Received[Any] | BadCommand, hurry_from: float) -> None:
         attempts = 0
         while True:
             try:
                 return await self._apply([item], {})
             except Exception as fault:
                 attempts += 1
-                if await self._settled(item, fault, attempts):
+                patience = self.subscriber.patience if time.monotonic() < hurry_from else 1
+                if await self._settled(item, fault, attempts, patience):
                     return None
 
-    async def _settled(self, item: Received[Any] | BadCommand, fault: Exception, attempts: int) -> bool:
-        fate = fate_of(
-            fault, attempts=attempts, patience=self.subscriber.patience, may_park=not self.subscriber.keeps_copies
-        )
+    async def _settled(self, item: Received[Any] | BadCommand, fault: Exception, attempts: int, patience: int) -> bool:
+        fate = fate_of(fault, attempts=attempts, patience=patience, may_park=not self.subscriber.keeps_copies)
         self._count(fate, 1)
         if fate is Fate.WAIT:
             await self._not_now(fault)

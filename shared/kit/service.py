@@ -10,6 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import structlog
@@ -128,13 +129,15 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
         stack.push_async_callback(_stop_server, service, server, serving)
         if Role.WORKERS in roles:
             stack.push_async_callback(_stop_workers, service, _start_workers(service))
-        if Role.CONSUMERS in roles:
-            stack.push_async_callback(bus.stop)
-            starting = asyncio.create_task(_start_consumers(service, bus))
-            stack.push_async_callback(_cancel, [starting])
+        stack.push_async_callback(bus.stop)
+        starting = asyncio.create_task(_start_on_kafka(service, bus, roles))
+        starting.add_done_callback(partial(_stop_on_failure, stop))
+        stack.push_async_callback(_cancel, [starting])
         _log.info("running", roles=sorted(roles))
         await stop.wait()
         _log.info("stopping")
+        if starting.done():
+            starting.result()
 
 
 def _stop_requested() -> asyncio.Event:
@@ -144,9 +147,17 @@ def _stop_requested() -> asyncio.Event:
     return stop
 
 
-async def _start_consumers(service: Service, bus: Bus) -> None:
-    """Join the groups, however long Kafka or the topics take to be there."""
-    for subscriber in service.subscribers:
+def _stop_on_failure(stop: asyncio.Event, starting: asyncio.Task[None]) -> None:
+    if not starting.cancelled() and starting.exception() is not None:
+        stop.set()
+
+
+async def _start_on_kafka(service: Service, bus: Bus, roles: frozenset[Role]) -> None:
+    """Check the topics and join the groups, however long Kafka or the topics take to be there."""
+    if roles == {Role.API}:
+        return None
+    wanted = service.subscribers if Role.CONSUMERS in roles else ()
+    for subscriber in wanted:
         if subscriber.group not in service.settings.without:
             bus.attach(Consumer(subscriber, service.database, service.kafka))
     while True:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
@@ -25,7 +26,10 @@ async def ensure_topics(kafka: Kafka, topics: Iterable[Topic], *, partitions: in
     await admin.start()
     try:
         created = await _create(admin, wanted, partitions, replication)
-        await check_partitions(admin, sorted(wanted), partitions)
+        # What the controller has created the brokers may see a moment later.
+        async for attempt in stamina.retry_context(on=TopicMissingError, timeout=10, wait_initial=0.05, wait_max=0.5):
+            with attempt:
+                await check_partitions(admin, sorted(wanted), partitions)
     finally:
         await admin.close()
     return created

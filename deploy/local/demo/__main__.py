@@ -15,6 +15,7 @@ from rich.console import Console
 
 from deploy.local.demo.evidence import Evidence
 from deploy.local.demo.receiver import receiving
+from deploy.local.demo.stage import Stage
 from deploy.local.demo.story import Story
 from deploy.local.demo.telling import Teller
 from deploy.local.demo.upstream import upstream_of
@@ -59,7 +60,7 @@ async def play(system: RunningSystem, prefix: str, teller: Teller) -> None:
     """Play the story on a running system; raises where it breaks, and the teller knows the step."""
     kafka = Kafka(system.stack.kafka, prefix, client_id="demo")
     async with receiving() as receiver, upstream_of(system, kafka) as upstream:
-        await Story(system, upstream, Evidence(system, kafka), receiver, teller).play()
+        await Story(Stage(system, upstream, Evidence(system, kafka), receiver, teller)).play()
 
 
 def switched_off(part: str | None) -> dict[str, dict[str, str]]:

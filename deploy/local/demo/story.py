@@ -1,21 +1,16 @@
 """The seed's story, step by step: what is asked for, and what shows that it happened."""
 
 import signal
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 from uuid import UUID, uuid4
 
 import psutil
 
-from deploy.local.demo.evidence import Evidence
-from deploy.local.demo.receiver import Receiver
-from deploy.local.demo.telling import Teller, must
-from deploy.local.demo.upstream import SOURCE, Upstream
-from deploy.local.services import RunningSystem
+from deploy.local.demo.stage import Account, Stage
+from deploy.local.demo.telling import must
+from deploy.local.demo.upstream import SOURCE
 from shared.contracts import (
-    COMMANDS_REPLIES,
     CONFIGURATIONS_EVENTS,
     ORDERS_EVENTS,
     SUBSCRIPTIONS_EVENTS,
@@ -44,32 +39,19 @@ CONSUMED = {
     "rebalancings.events.v1": ["webhook_dispatcher.rebalancings"],
 }
 
-#: a body, read
-Json = Any
-
 REBALANCING = "REBALANCING_EXECUTION_ORDER.NEW"
-
-
-@dataclass
-class Account:
-    """An account of the story, with its orders by the status that they are brought to."""
-
-    id: str
-    name: str
-    orders: dict[str, str] = field(default_factory=dict)
 
 
 class Story:
     """What happens to two accounts of one client."""
 
-    def __init__(
-        self, system: RunningSystem, upstream: Upstream, evidence: Evidence, receiver: Receiver, teller: Teller
-    ) -> None:
-        self._system = system
-        self._upstream = upstream
-        self._evidence = evidence
-        self._receiver = receiver
-        self._teller = teller
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._system = stage.system
+        self._upstream = stage.upstream
+        self._evidence = stage.evidence
+        self._receiver = stage.receiver
+        self._teller = stage.teller
         self._user = str(uuid4())
         self._allocation = ""
         self._anna = Account("", "Anna's account")
@@ -105,7 +87,7 @@ class Story:
 
     async def _open(self) -> None:
         for account in (self._anna, self._ben):
-            made = await self._ok(
+            made = await self._stage.ok(
                 "POST", "/accounts", {"user_id": self._user, "type": "PORTFOLIO", "name": account.name}
             )
             account.id = made["account_id"]
@@ -114,7 +96,7 @@ class Story:
             {"instrument_id": "US0378331005", "instrument_id_type": "ISIN", "weight": "0.7"},
             {"instrument_id": "DE0007164600", "instrument_id_type": "ISIN", "weight": "0.3"},
         ]
-        made = await self._ok("POST", "/portfolios/allocations", {"name": "70/30", "allocation": weights})
+        made = await self._stage.ok("POST", "/portfolios/allocations", {"name": "70/30", "allocation": weights})
         self._allocation = made["allocation_id"]
         self._teller.did(f"POST /portfolios/allocations → 201, {self._allocation}")
 
@@ -128,7 +110,7 @@ class Story:
 
         await self._configure_by_http(self._anna, version=1)
         command = CreateConfiguration(account_id=UUID(self._ben.id), allocation_id=UUID(self._allocation))
-        await self._command_done(f"CreateConfiguration for {self._ben.name}", await self._upstream.send(command))
+        await self._stage.command_done(f"CreateConfiguration for {self._ben.name}", await self._upstream.send(command))
         await self._teller.eventually(
             "configurations.events.v1 has ConfigurationCreated, version 1, for both",
             self._both_configured,
@@ -144,11 +126,11 @@ class Story:
     async def _subscribe(self) -> None:
         wanted = ["REBALANCING_EXECUTION_ORDER", "PORTFOLIO_ORDER"]
         hooks = {"title": "the demo", "url": f"{self._receiver.url}/hooks", "type": wanted}
-        made = await self._ok("POST", "/webhooks", hooks, service="webhook_dispatcher")
+        made = await self._stage.ok("POST", "/webhooks", hooks, service="webhook_dispatcher")
         self._receiver.secret = made["secret"]
         self._teller.did(f"POST /webhooks → 201 for {', '.join(wanted)}; the secret is shown this once")
         gone = {"title": "gone", "url": f"{self._receiver.url}/gone", "type": ["PORTFOLIO_ORDER"]}
-        self._gone = (await self._ok("POST", "/webhooks", gone, service="webhook_dispatcher"))["id"]
+        self._gone = (await self._stage.ok("POST", "/webhooks", gone, service="webhook_dispatcher"))["id"]
         self._teller.did("POST /webhooks → 201 for an endpoint that will answer 410 Gone")
 
     async def _place(self) -> None:
@@ -159,11 +141,11 @@ class Story:
         account = UUID(self._anna.id)
         for status in ("PROCESSING", "FILLED"):
             start = StartOrderProcessing(account_id=account, order_id=UUID(self._anna.orders[status]))
-            await self._command_done("StartOrderProcessing", await self._upstream.send(start))
+            await self._stage.command_done("StartOrderProcessing", await self._upstream.send(start))
         fill = FillOrder(account_id=account, order_id=UUID(self._anna.orders["FILLED"]))
-        await self._command_done("FillOrder", await self._upstream.send(fill))
+        await self._stage.command_done("FillOrder", await self._upstream.send(fill))
         await self._expect_statuses({"NEW": "NEW", "PROCESSING": "PROCESSING", "FILLED": "FILLED"})
-        await self._webhook(self._anna, "PORTFOLIO_ORDER.FILLED", 1)
+        await self._stage.webhook(self._anna, "PORTFOLIO_ORDER.FILLED", 1)
         await self._teller.eventually(
             "the endpoint that is gone was asked, its subscription is disabled, ops are told on subscriptions.events.v1",
             lambda: self._evidence.messages(SUBSCRIPTIONS_EVENTS.name, key=self._gone, kind="SubscriptionDisabled"),
@@ -172,12 +154,12 @@ class Story:
     async def _rebalance_both(self) -> None:
         for account in (self._anna, self._ben):
             await self._upstream.rebalance(account.id)
-            await self._webhook(account, REBALANCING, 1)
+            await self._stage.webhook(account, REBALANCING, 1)
 
     async def _delete(self) -> None:
         await self._delete_configuration(self._anna)
         await self._expect_statuses({"NEW": "CANCELLED", "PROCESSING": "PROCESSING", "FILLED": "FILLED"})
-        order = await self._ok(
+        order = await self._stage.ok(
             "GET", f"/portfolios/orders/{self._anna.orders['NEW']}", service="order_service", status=200
         )
         must(f"the reason is CONFIGURATION_DELETED, not {order['cancellation_reason']}",
@@ -185,12 +167,12 @@ class Story:
         self._teller.seen("order_service shows it CANCELLED with CONFIGURATION_DELETED")
         cancelled = await self._evidence.messages(ORDERS_EVENTS.name, key=self._anna.id, kind="OrderCancelled")
         must(f"orders.events.v1 has one OrderCancelled, not {len(cancelled)}", len(cancelled) <= 1)
-        await self._webhook(self._anna, "PORTFOLIO_ORDER.CANCELLED", 1)
+        await self._stage.webhook(self._anna, "PORTFOLIO_ORDER.CANCELLED", 1)
 
     async def _suppress(self) -> None:
         event = await self._upstream.rebalance(self._anna.id)
         await self._upstream.rebalance(self._ben.id)
-        await self._webhook(self._ben, REBALANCING, 2)
+        await self._stage.webhook(self._ben, REBALANCING, 2)
         query = "SELECT state, reason FROM deliveries WHERE event_id = $1"
         (row,) = await self._teller.eventually(
             "webhook_dispatcher has recorded what became of Anna's event",
@@ -206,10 +188,10 @@ class Story:
         # An engine learns of the new version from the bus; an event before that would belong to no configuration.
         await self._teller.eventually(
             "configurations.events.v1 has ConfigurationCreated, version 2",
-            lambda: self._in_topic("ConfigurationCreated", version=2),
+            lambda: self._stage.in_topic(self._anna, "ConfigurationCreated", version=2),
         )
         await self._upstream.rebalance(self._anna.id)
-        await self._webhook(self._anna, REBALANCING, 2)
+        await self._stage.webhook(self._anna, REBALANCING, 2)
 
     async def _poison(self) -> None:
         key = str(uuid4())
@@ -224,7 +206,7 @@ class Story:
 
             await self._teller.eventually(f"{group}.parked.v1 has one from each of {len(topics)} topics", all_parked)
         self._ben.orders["after the poison"] = await self._place_order(self._ben)
-        await self._webhook(self._ben, "PORTFOLIO_ORDER.NEW", 2)
+        await self._stage.webhook(self._ben, "PORTFOLIO_ORDER.NEW", 2)
 
     async def _kill(self) -> None:
         orders = [await self._place_order(self._anna) for _ in range(3)]
@@ -234,7 +216,7 @@ class Story:
         await self._delete_configuration(self._anna)
         await self._teller.eventually(
             "configurations.events.v1 has ConfigurationDeleted, version 2",
-            lambda: self._in_topic("ConfigurationDeleted", version=2),
+            lambda: self._stage.in_topic(self._anna, "ConfigurationDeleted", version=2),
         )
         service.kill()
         self._teller.did("order_service is killed with SIGKILL")
@@ -246,20 +228,16 @@ class Story:
         self._teller.did("order_service is started again")
 
         async def none_new() -> bool:
-            return (await self._evidence.rows("order_service", query, orders))[0]["waiting"] == 0
+            return not (await self._evidence.rows("order_service", query, orders))[0]["waiting"]
 
         await self._teller.eventually("its database has none of them NEW", none_new)
-        await self._webhook(self._anna, "PORTFOLIO_ORDER.CANCELLED", 1 + len(orders))
+        await self._stage.webhook(self._anna, "PORTFOLIO_ORDER.CANCELLED", 1 + len(orders))
         must(f"{self._receiver.forged} webhooks had a wrong signature", not self._receiver.forged)
         self._teller.seen(f"all {len(self._receiver.events)} webhooks had a signature that holds")
 
-    async def _in_topic(self, kind: str, version: int) -> bool:
-        found = await self._evidence.messages(CONFIGURATIONS_EVENTS.name, key=self._anna.id, kind=kind)
-        return any(each["version"] == version for each in found)
-
     async def _configure_by_http(self, account: Account, *, version: int) -> None:
         body = SEED_BODY.replace(SEED_ACCOUNT, account.id).replace(SEED_ALLOCATION, self._allocation)
-        made = await self._ok("POST", "/portfolios/configurations", body)
+        made = await self._stage.ok("POST", "/portfolios/configurations", body)
         must(f"the version is {made['version']}, not {version}", made["version"] == version)
         self._teller.did(f"POST /portfolios/configurations → 201, version {version}")
 
@@ -276,7 +254,7 @@ class Story:
             "currency": "EUR",
             "side": "BUY",
         }
-        return str((await self._ok("POST", "/portfolios/orders", order, service="order_service"))["id"])
+        return str((await self._stage.ok("POST", "/portfolios/orders", order, service="order_service"))["id"])
 
     async def _expect_statuses(self, expected: dict[str, str]) -> None:
         query = "SELECT id::text, status FROM orders WHERE id = ANY($1::uuid[])"
@@ -288,30 +266,3 @@ class Story:
 
         told = ", ".join(f"{name} → {status}" for name, status in expected.items() if name != status) or "as asked for"
         await self._teller.eventually(f"order_service's database has Anna's orders {told}", as_expected)
-
-    async def _webhook(self, account: Account, kind: str, count: int) -> None:
-        async def came() -> bool:
-            return len({each["id"] for each in self._receiver.of(account.id, kind)}) >= count
-
-        await self._teller.eventually(f"the subscriber has {count} {kind} of {account.name}, signature verified", came)
-
-    async def _command_done(self, what: str, command_id: str) -> None:
-        async def reply() -> list[dict[str, Any]]:
-            replies = await self._evidence.messages(COMMANDS_REPLIES.name)
-            return [each for each in replies if each["command_id"] == command_id]
-
-        (answer, *_) = await self._teller.eventually(f"{what} is answered on commands.replies.v1", reply)
-        must(f"{what} is accepted, not {answer.get('problem')}", "problem" not in answer)
-
-    async def _ok(
-        self,
-        method: str,
-        path: str,
-        body: str | dict[str, Any] | None = None,
-        *,
-        service: str = "config_service",
-        status: int = 201,
-    ) -> Json:
-        answer = await self._upstream.call(service, method, path, body)
-        must(f"{method} {path} is answered {answer.status}: {answer.body.decode()[:300]}", answer.status == status)
-        return answer.json

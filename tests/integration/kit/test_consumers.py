@@ -1,6 +1,8 @@
 """P3 and P7 at the consumers: nothing is lost, nothing blocks its neighbours, nothing is done twice."""
 
 import asyncio
+import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import KafkaConnectionError
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced, new_envelope, parked_topic, to_record
 from shared.kit.kafka import Kafka
 from shared.kit.received import Received
@@ -22,7 +26,6 @@ from tests.conftest import PARTITIONS, eventually
 
 from .bench import CLIENT, consuming, make_topics, producing, send
 from .crash_driver import order_placed
-from deploy.local.topics import records_of
 
 GROUP = "bench.orders"
 
@@ -272,6 +275,92 @@ async def test_records_deleted_before_they_were_read_stop_the_consumer_which_say
         await eventually(says_so)
 
     assert third.id not in await taken(database), "it never skips in silence"
+
+
+_BAD_NAME = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class Name(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def main(bootstrap, topic):
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait(topic, b"x", key=b"k", partition=0, headers=[(Name("xx"), b"v")])
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_header_whose_name_is_no_text_stops_its_partition_alone_and_nothing_is_skipped(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    orders = [order_placed(uuid4(), uuid4()) for _ in range(200)]
+    await send(kafka, *orders[:100])
+    topic = kafka.physical(ORDERS_EVENTS.name)
+    # The compiled record writer wants real text; the plain one takes what an old librdkafka may have sent.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _BAD_NAME, kafka.bootstrap, topic, env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"}
+    )
+    assert await process.wait() == 0
+    await send(kafka, *orders[100:])
+    healthy = [order.id for order in orders if database.outbox.partition_of(str(order.account_id)) != 0]
+    async with consuming(kafka, database, taker.subscriber) as (bus, liveness):
+        await all_taken(database, healthy)
+
+        async def says_so() -> bool:
+            return "a header's name is not UTF-8" in (await bus.problem() or "")
+
+        await eventually(says_so)
+        late = next(
+            o
+            for o in iter(lambda: order_placed(uuid4(), uuid4()), None)
+            if database.outbox.partition_of(str(o.account_id))
+        )
+        await send(kafka, late)
+        await all_taken(database, [late.id])
+        assert liveness.problems() == []
+
+    assert set((await taken(database)).values()) == {1}
+
+
+async def test_records_that_were_fetched_while_kafka_failed_are_taken_later(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    orders = orders_over_all_partitions()
+    async with consuming(kafka, database, taker.subscriber) as (bus, _):
+        client = bus._attached[0][1].consumer
+        committed, failures = client.committed, [KafkaConnectionError("the coordinator is away")]
+
+        async def failing_once(tp: TopicPartition) -> int | None:
+            if failures:
+                raise failures.pop()
+            return int(found) if (found := await committed(tp)) is not None else None
+
+        client.committed = failing_once
+        await send(kafka, *orders)
+        await all_taken(database, [order.id for order in orders])
+
+    assert not failures
+
+
+async def test_an_unreadable_record_that_waits_for_its_batch_is_parked_once(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    account = uuid4()
+    order = order_placed(uuid4(), account)
+    gone = OperationalError("SELECT 1", {}, Exception("the database is away"))
+    taker.faults[order.id] = [gone, gone]
+    async with producing(kafka) as producer:
+        where = {"key": str(account).encode(), "partition": database.outbox.partition_of(str(account))}
+        await producer.send_and_wait(kafka.physical(ORDERS_EVENTS.name), b"\xff", **where)
+    await send(kafka, order)
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [order.id])
+        await eventually(lambda: parked(kafka))
+
+    assert len(await parked(kafka)) == 1
 
 
 async def test_a_consume_loop_that_ended_is_noticed(kafka: Kafka, database: Database, taker: Taker) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced, parked_topic
 from shared.kit.boundaries import Boundary
 from shared.kit.kafka import Kafka
@@ -16,7 +17,6 @@ from shared.kit.topics import ensure_topics
 from shared.kit.unit_of_work import Database
 
 from .crash_driver import ACCOUNTS, GROUP, PARTITIONS, TABLES, arguments, subscriber
-from deploy.local.topics import records_of
 
 ROOT = Path(__file__).parents[3]
 WRITES = 12

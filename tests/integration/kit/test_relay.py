@@ -10,6 +10,7 @@ import pytest
 from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
+from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced
 from shared.kit.cause import Cause
 from shared.kit.kafka import Kafka
@@ -21,7 +22,6 @@ from shared.kit.unit_of_work import Database
 from tests.conftest import PARTITIONS, eventually
 
 from .crash_driver import order_placed
-from deploy.local.topics import records_of
 
 CAUSE = Cause(uuid4(), "request-1")
 

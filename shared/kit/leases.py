@@ -14,22 +14,18 @@ from sqlalchemy import text
 from .outbox import SHARDS
 from .unit_of_work import Database
 
-#: Tells the others that this relay lives, and forgets those that have not told for a lease's length.
+#: Tells the others that this relay lives, forgets those that have not told for a lease's length, and renews what is
+#: held. A lease that has run out and that nobody has taken is still its holder's: the fence stands.
 _ATTEND = text(
     """
     WITH gone AS (DELETE FROM relay_members WHERE seen_at < clock_timestamp() - make_interval(secs => :seconds)),
          me AS (INSERT INTO relay_members (holder, seen_at) VALUES (:holder, clock_timestamp())
-                ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at)
-    SELECT count(*) FROM relay_members
-    WHERE holder <> :holder AND seen_at >= clock_timestamp() - make_interval(secs => :seconds)
-    """
-)
-
-#: A lease that has run out and that nobody has taken is still its holder's: the fence stands.
-_RENEW = text(
-    """
-    UPDATE relay_leases SET expires_at = clock_timestamp() + make_interval(secs => :seconds)
-    WHERE holder = :holder RETURNING shard
+                ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at),
+         held AS (UPDATE relay_leases SET expires_at = clock_timestamp() + make_interval(secs => :seconds)
+                  WHERE holder = :holder RETURNING shard)
+    SELECT (SELECT count(*) FROM relay_members
+            WHERE holder <> :holder AND seen_at >= clock_timestamp() - make_interval(secs => :seconds)) AS others,
+           ARRAY(SELECT shard FROM held ORDER BY shard) AS held
     """
 )
 
@@ -67,9 +63,8 @@ class Leases:
         """One heartbeat: keep what is ours, give back what is more than our share, take what is free."""
         async with self.database.reading() as connection:
             mine = {"holder": self.holder, "seconds": self.seconds}
-            others = (await connection.execute(_ATTEND, mine)).scalar_one()
-            share = ceil(SHARDS / (others + 1))
-            held = sorted((await connection.execute(_RENEW, mine)).scalars())
+            known = (await connection.execute(_ATTEND, mine)).one()
+            share, held = ceil(SHARDS / (known.others + 1)), list(known.held)
             if len(held) < share:
                 held += (await connection.execute(_TAKE, {**mine, "wanted": share - len(held)})).scalars()
         return set(held[:share])

@@ -54,10 +54,10 @@ _BYTES = 4 * 1024 * 1024
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.2
 _AFTER_ERROR = 0.5
-_ROUND = 10.0
+_ROUND = 20.0
 #: longer than Kafka may take to answer or to give up on a batch
 _HANGS_AFTER = 60.0
-_HEARTBEATS_PER_LEASE = 4
+_HEARTBEATS_PER_LEASE = 3
 
 _log = structlog.get_logger("relay")
 

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     console.print("starting Kafka, PostgreSQL and the services …")
     try:
-        with local_stack(throughput=True) as stack, running_system(stack) as system:
+        with local_stack() as stack, running_system(stack) as system:
             figures = asyncio.run(_measure(system, chosen.runs, chosen.deletions, console))
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")

@@ -19,7 +19,7 @@ PER_SECOND = 20
 ORDERS_EACH = 50
 ORDERS_OF_ONE = 10_000
 
-_LOOK_EVERY = 0.002
+_LOOK_EVERY = 0.003
 _GIVE_UP = 30.0
 
 #: What the database needs for cancelling ten thousand orders and writing their events, with nothing around it.

@@ -8,12 +8,15 @@ from deploy.local.bench.figures import Figure
 from deploy.local.services import RunningSystem
 
 _SECONDS = 10.0
+#: until groups have settled and lazy parts have started
+_SETTLE = 10.0
 _MIB = 1024 * 1024
 
 
 async def idle(system: RunningSystem, runs: int) -> list[Figure]:
     """Processor time and memory of all services together."""
     processes = [psutil.Process(service.pid) for service in system.services.values()]
+    await asyncio.sleep(_SETTLE)
     shares = []
     for _ in range(runs):
         before = _cpu_seconds(processes)

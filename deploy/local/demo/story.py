@@ -147,7 +147,7 @@ class Story:
         await self._expect_statuses({"NEW": "NEW", "PROCESSING": "PROCESSING", "FILLED": "FILLED"})
         await self._stage.webhook(self._anna, "PORTFOLIO_ORDER.FILLED", 1)
         await self._teller.eventually(
-            "the endpoint that is gone was asked, its subscription is disabled, ops are told on subscriptions.events.v1",
+            "the endpoint that is gone was asked, its subscription disabled, ops told on subscriptions.events.v1",
             lambda: self._evidence.messages(SUBSCRIPTIONS_EVENTS.name, key=self._gone, kind="SubscriptionDisabled"),
         )
 

@@ -27,7 +27,7 @@ _WAIT_MS = 1000
 #: how long a batch may take before its consumer counts as hanging, in seconds; below the poll interval
 _HANGS_AFTER = 120.0
 _POLL_INTERVAL_MS = 300_000
-_HEARTBEATS_PER_SESSION = 4
+_HEARTBEATS_PER_SESSION = 3
 
 _log = structlog.get_logger("bus")
 
@@ -171,6 +171,7 @@ class Bus:
             max_records=_BATCH,
             batch_timeout_ms=_WAIT_MS,
             fetch_max_wait_ms=_WAIT_MS,
+            consumer_timeout_ms=_WAIT_MS,
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -20,7 +20,7 @@ from .slots import Limits, Slots
 #: A claim older than this when its turn comes belongs to a process that was asleep; the gate may have closed since.
 DIAL_WITHIN = 1.0
 _FIRST_PAUSE = 0.005
-_LONGEST_PAUSE = 0.5
+_LONGEST_PAUSE = 1.0
 _SLOWING_DOWN = 1.5
 _AFTER_FAULT = 0.5
 _RELEASES_PER_LEASE = 6

@@ -121,11 +121,13 @@ class Consumer:
 
     async def _shut(self, work: UnitOfWork, batch: Sequence[Taken]) -> None:
         # A newer record of the same key, further on in this batch, has already made up for an unreadable one.
-        newest = {(item.origin.topic, item.body.key): n for n, item in enumerate(batch) if isinstance(item, Received)}
+        newest = {(item.origin.topic, item.record.key): n for n, item in enumerate(batch) if isinstance(item, Received)}
         lost = [
             item
             for n, item in enumerate(batch)
-            if isinstance(item, UnreadableRecord) and item.key and newest.get((item.origin.topic, item.key), -1) < n
+            if isinstance(item, UnreadableRecord)
+            and item.key
+            and newest.get((item.origin.topic, item.record.key), -1) < n
         ]
         keys = [LostKey.of(item.key, item.origin, item.reason) for item in lost if item.key]
         if keys and self.subscriber.quarantine is not None:

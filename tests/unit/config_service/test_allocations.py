@@ -103,7 +103,14 @@ def test_an_instrument_that_is_there_twice_is_refused_however_it_is_written() ->
 
 
 @pytest.mark.parametrize(
-    "instrument_id", ["", "x", "24c230eb-5d4f-4462-9af8-6612e7bd3afg", "{" + str(uuid4()) + "}", uuid4().hex]
+    "instrument_id",
+    [
+        "",
+        "x",
+        "24c230eb-5d4f-4462-9af8-6612e7bd3afg",
+        "{24c230eb-5d4f-4462-9af8-6612e7bd3afa}",
+        "24c230eb5d4f44629af86612e7bd3afa",
+    ],
 )
 def test_an_instrument_id_that_is_no_uuid_is_refused(instrument_id: str) -> None:
     assert locations_refused(an_item(instrument_id, "1", "UUID")) == ["body.allocation.0.instrument_id"]

@@ -70,6 +70,7 @@ async def test_a_refusal_that_stands_is_told_as_it_is(service: Service, world: W
 
 
 async def test_building_the_service_connects_to_nothing() -> None:
+    before = asyncio.all_tasks()
     built = build(
         Settings.model_validate(
             {
@@ -80,4 +81,4 @@ async def test_building_the_service_connects_to_nothing() -> None:
         )
     )
     assert [subscriber.group for subscriber in built.subscribers] == ["order_service.copies", "order_service.commands"]
-    assert len(asyncio.all_tasks()) == 1
+    assert asyncio.all_tasks() == before

@@ -191,7 +191,15 @@ class Bus:
         self._attached.append((consumer, subscriber))
 
     async def start(self) -> None:
-        """Join the groups and begin to take batches."""
+        """Join the groups and begin to take batches; raises KafkaError, and may be called again then."""
+        try:
+            await self._join()
+        except BaseException:
+            # Those that had joined would be started a second time, and the first ones never stopped.
+            await self._broker.stop()
+            raise
+
+    async def _join(self) -> None:
         await self._broker.connect()
         for consumer, subscriber in self._attached:
             await subscriber.start()

@@ -124,15 +124,16 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
         if service.token_keys is not None:
             keeping = {"token keys": _started(service, "token keys", service.token_keys.run)}
             stack.push_async_callback(_stop_workers, service, keeping)
-        bus = Bus(service.kafka, service.liveness, session_seconds=service.settings.session_seconds)
-        server, serving = _serve(service, roles, bus)
-        stack.push_async_callback(_stop_server, service, server, serving)
+        # Ended in the opposite order: no more requests, no more batches, and the relay publishes until the last.
         if Role.WORKERS in roles:
             stack.push_async_callback(_stop_workers, service, _start_workers(service))
+        bus = Bus(service.kafka, service.liveness, session_seconds=service.settings.session_seconds)
         stack.push_async_callback(bus.stop)
         starting = asyncio.create_task(_start_on_kafka(service, bus, roles))
         starting.add_done_callback(partial(_stop_on_failure, stop))
         stack.push_async_callback(_cancel, [starting])
+        server, serving = _serve(service, roles, bus)
+        stack.push_async_callback(_stop_server, service, server, serving)
         _log.info("running", roles=sorted(roles))
         await stop.wait()
         _log.info("stopping")

@@ -5,6 +5,7 @@ import os
 import signal
 from collections import defaultdict
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -71,7 +72,7 @@ async def test_a_process_killed_there_loses_nothing_and_doubles_no_effect(
     assert WRITES <= len(effects) <= 2 * WRITES
     assert sorted(taken) == sorted(row.id for row in effects), "each committed change has exactly one effect"
 
-    first_copies = defaultdict(list)
+    first_copies: dict[UUID, list[UUID]] = defaultdict(list)
     for record in await records_of(kafka, ORDERS_EVENTS.name, PARTITIONS):
         if record.value != b"\xff":
             placed = OrderPlaced.model_validate_json(record.value)

@@ -45,7 +45,7 @@ async def relaying(database: Database, kafka: Kafka, service: str = "relay-test"
 
 async def outbox_is_empty(database: Database) -> bool:
     async with database.reading() as connection:
-        return (await connection.execute(text("SELECT count(*) FROM outbox"))).scalar_one() == 0
+        return not (await connection.execute(text("SELECT count(*) FROM outbox"))).scalar_one()
 
 
 async def publish(database: Database, account: UUID, order: UUID) -> None:

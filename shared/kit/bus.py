@@ -10,7 +10,14 @@ from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
@@ -29,6 +36,9 @@ _HANGS_AFTER = 120.0
 _POLL_INTERVAL_MS = 300_000
 _HEARTBEATS_PER_SESSION = 3
 
+#: how aiokafka fails on a record that it cannot unpack: a header's name that is no text, a codec, a checksum
+UNPACKABLE: tuple[type[Exception], ...] = (UnicodeDecodeError, UnsupportedCodecError, CorruptRecordException)
+
 _log = structlog.get_logger("bus")
 
 Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
@@ -40,8 +50,9 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- aiokafka's own
         super().__init__(*args, **kwargs)
-        self._expected: dict[TopicPartition, int] = {}
-        #: partitions whose log begins behind the position that we wanted to read next: nothing is taken any more
+        #: where the next record stands after what was handed out last
+        self._handed_out: dict[TopicPartition, int] = {}
+        #: partitions whose log does not reach back to where we stood: nothing is taken any more
         self.lost: dict[TopicPartition, str] = {}
         #: partitions that stand before a record that aiokafka cannot unpack: the others go on
         self.blocked: dict[TopicPartition, str] = {}
@@ -54,21 +65,53 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
     ) -> Fetched:
         """Wait for records; between the waits, report positions that moved without any."""
         while True:
-            try:
-                # Pausing a partition does not keep back what was fetched of it before.
-                healthy = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
-                fetched: Fetched = await super().getmany(*healthy, timeout_ms=timeout_ms, max_records=max_records)
-            except UnicodeDecodeError as fault:
-                # aiokafka cannot unpack a header whose name is no UTF-8, nor say where it stands.
-                await self._block_unreadable(fault)
-                continue
+            fetched = await self._fetched(partitions, timeout_ms, max_records)
             self.beat()
-            if fetched:
-                await self._guard(fetched)
             if fetched and not self.lost:
                 return fetched
             if self.idle is not None and not self.lost:
                 await self.idle(await self.positions(self.assignment()))
+
+    async def _fetched(
+        self, partitions: tuple[TopicPartition, ...], timeout_ms: int, max_records: int | None
+    ) -> Fetched:
+        try:
+            # Pausing a partition does not keep back what was fetched of it before.
+            healthy = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
+            fetched: Fetched = await super().getmany(*healthy, timeout_ms=timeout_ms, max_records=max_records)
+        except UNPACKABLE as fault:
+            await self._block_unpackable(fault)
+        except NoOffsetForPartitionError:
+            await self._begin_where_nothing_is_stored()
+        except OffsetOutOfRangeError as fault:
+            self._note_lost(fault)
+        except KafkaError:
+            raise
+        except Exception:
+            # What was unpacked before the fault is seen by nobody: the next commit must not pass over it.
+            await self._rewind()
+            raise
+        else:
+            self._handed_out |= {tp: await self.position(tp) for tp in fetched.keys() & self.assignment()}
+            return fetched
+        return {}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Stand there; a batch that failed is handed out again, so it counts as not handed out."""
+        super().seek(partition, offset)
+        self._handed_out[partition] = offset
+
+    async def _begin_where_nothing_is_stored(self) -> None:
+        """The group is new to these partitions: it begins with whatever there is."""
+        for tp in self.assignment():
+            if await self.committed(tp) is None and tp not in self._handed_out:
+                await self.seek_to_beginning(tp)
+
+    def _note_lost(self, fault: OffsetOutOfRangeError) -> None:
+        """The log does not reach back to the stored position: records were deleted before they were read."""
+        for tp, offset in fault.args[0].items():
+            self.lost[tp] = f"the records of {tp.topic}/{tp.partition} behind the stored position {offset} are gone"
+            _log.critical("records were deleted before they were read", where=self.lost[tp])
 
     @property
     def joined(self) -> bool:
@@ -80,55 +123,47 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         mine = self.assignment()
         return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in partitions if tp in mine}
 
-    async def _guard(self, fetched: Fetched) -> None:
-        try:
-            await self._check_log_start(fetched)
-        except BaseException:
-            # Nobody will see these records now: without going back, the next commit would pass over them.
-            for tp in fetched.keys() & self.assignment():
-                self.seek(tp, fetched[tp][0].offset)
-            raise
-
-    async def _block_unreadable(self, fault: UnicodeDecodeError) -> None:
+    async def _block_unpackable(self, fault: Exception) -> None:
         """Find the partitions that cannot be unpacked and leave them where they stand; nothing is skipped."""
         await self._rewind()
-        waiting = [tp for tp in self.assignment() if tp not in self.blocked]
-        for tp in waiting:
+        for tp in self.assignment() - self.blocked.keys():
             try:
                 await super().getmany(tp, timeout_ms=_PROBE_MS)
-            except UnicodeDecodeError:
-                where = f"{tp.topic}/{tp.partition} at {self._expected.get(tp, 'its committed position')}"
-                self.blocked[tp] = f"{where}: a header's name is not UTF-8, and the client cannot get past it"
-                _log.critical("a record cannot be unpacked", where=self.blocked[tp], fault=str(fault))
+            except UNPACKABLE:
+                where = f"{tp.topic}/{tp.partition} at {self._handed_out.get(tp, 'its stored position')}"
+                self.blocked[tp] = f"{where}: the client cannot unpack the next record and cannot get past it"
+                _log.critical("a record cannot be unpacked", where=self.blocked[tp], fault=repr(fault))
         await self._rewind()
         self.pause(*(self.blocked.keys() & self.assignment()))
 
     async def _rewind(self) -> None:
         """Stand where we stood after what was handed out last, whatever aiokafka has unpacked since."""
         for tp in self.assignment():
-            stood = self._expected.get(tp, await self.committed(tp))
+            stood = self._handed_out.get(tp, await self.committed(tp))
             if stood is None:
                 await self.seek_to_beginning(tp)
             else:
                 self.seek(tp, stood)
 
-    async def _check_log_start(self, fetched: Fetched) -> None:
-        for tp, records in fetched.items():
-            # A jump is ordinary (compaction, aborted transactions) unless the log now begins behind where we stood.
-            if records[0].offset > self._expected.get(tp, -1):
-                await self._compare_with_log_start(tp)
-        assigned = self.assignment()
-        self._expected = {tp: at for tp, at in self._expected.items() if tp in assigned}
-        self._expected |= {tp: await self.position(tp) for tp in fetched if tp in assigned}
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These are another member's now; when they come back, what is stored counts."""
+        for tp in partitions:
+            self._handed_out.pop(tp, None)
 
-    async def _compare_with_log_start(self, tp: TopicPartition) -> None:
-        stored = await self.committed(tp)
-        if stored is None:
-            return  # the group is new here: it begins with whatever there is
-        start = (await self.beginning_offsets([tp]))[tp]
-        if start > max(stored, self._expected.get(tp, 0)):
-            self.lost[tp] = f"{tp.topic}/{tp.partition} begins at {start}, behind the stored position {stored}"
-            _log.critical("records were deleted before they were read", where=self.lost[tp])
+
+class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Tells the client which partitions it loses."""
+
+    def __init__(self, client: Callable[[], BatchConsumer | None]) -> None:
+        self._client = client
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        client = self._client()
+        if client is not None:
+            client.forget(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Nothing: positions are taken from what is stored."""
 
 
 class _Broker(KafkaBroker):
@@ -173,11 +208,12 @@ class Bus:
             fetch_max_wait_ms=_WAIT_MS,
             consumer_timeout_ms=_WAIT_MS,
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             isolation_level="read_committed",
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=self._session_ms // _HEARTBEATS_PER_SESSION,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
+            listener=_Forgetting(lambda: subscriber.consumer),
             parser=partial(_unparsed, lambda: subscriber.consumer),
             decoder=_undecoded,
         )

@@ -22,7 +22,7 @@ from .faults import INFRASTRUCTURE
 from .kafka import Kafka
 from .parking import Parked, Parking
 from .projections import Positions, advance
-from .received import BadCommand, LostKey, Received, Taken, UnreadableRecord, read
+from .received import BadCommand, LostKey, Origin, Received, Taken, UnreadableRecord, read
 from .refusals import Refused
 from .subscriber import Subscriber
 from .unit_of_work import Database, UnitOfWork
@@ -49,6 +49,7 @@ class Consumer:
         self.parking = Parking(kafka, subscriber.group)
         #: how often each fate was met, by its name
         self.counts: dict[str, int] = {}
+        self._parked_in_hand: set[Origin] = set()
         self._stored: dict[tuple[str, int], int] = {}
 
     async def take(self, records: Records, positions: Positions) -> None:
@@ -61,6 +62,7 @@ class Consumer:
             await self._after(fault, batch, positions)
         # Last, so that a batch that waits and is taken again does not park them each time.
         await self._park_unreadable(batch)
+        self._parked_in_hand.clear()
         reached(Boundary.BATCH_DONE)
         self._count("done", len(batch))
 
@@ -93,7 +95,10 @@ class Consumer:
             if isinstance(item, UnreadableRecord):
                 await self._park(item, item.reason, item.detail, attempts=1)
 
-    async def _apply(self, batch: Sequence[Taken], positions: Positions) -> None:
+    async def _apply(
+        self, batch: Sequence[Taken], positions: Positions, *, whole: Sequence[Taken] | None = None
+    ) -> None:
+        """Do `batch` in one transaction; what cannot be read is looked for in `whole`, where that is more."""
         commands = [item for item in batch if not isinstance(item, UnreadableRecord) and _is_command(item)]
         events = [item for item in batch if isinstance(item, Received) and not _is_command(item)]
         understood = [item for item in batch if isinstance(item, Received)]
@@ -105,7 +110,7 @@ class Consumer:
             await answer_all(work, self.subscriber, commands)
             for turn in self.subscriber.in_turns(fresh):
                 await turn.handler(work, turn.messages)
-            await self._shut(work, batch)
+            await self._shut(work, whole or batch)
             if self.subscriber.keeps_copies:
                 await advance(work.connection, self.subscriber.group, positions)
         self._stored.update(positions)
@@ -142,7 +147,7 @@ class Consumer:
         for item in batch:
             if not isinstance(item, UnreadableRecord):
                 await self._take_one(item, hurry_from)
-        await self._apply([item for item in batch if isinstance(item, UnreadableRecord)], positions)
+        await self._apply([], positions, whole=batch)
 
     async def _take_one(self, item: Received[Any] | BadCommand, hurry_from: float) -> None:
         attempts = 0
@@ -173,7 +178,10 @@ class Consumer:
         raise NotNowError(self.subscriber.group) from fault
 
     async def _park(self, item: Taken, reason: str, detail: str, attempts: int) -> None:
+        if item.origin in self._parked_in_hand:
+            return  # the batch waited after it, and was taken again
         await self.parking.park(item.record, Parked(item.origin, reason, detail, attempts))
+        self._parked_in_hand.add(item.origin)
         reached(Boundary.PARKED)
         self._count(f"parked: {reason}", 1)
 

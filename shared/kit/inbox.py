@@ -18,7 +18,8 @@ from .unit_of_work import Database
 REACH = timedelta(days=35)
 #: how far an event's time may lie ahead of our clock
 CLOCK_SKEW = timedelta(minutes=5)
-_WEEKS_AHEAD = 2
+#: the housekeeping may be away for weeks before an event finds no partition
+_WEEKS_AHEAD = 6
 
 #: Answers the identities that were not there before; concurrent transactions wait for each other on the key.
 _FIRST_TIME = text(

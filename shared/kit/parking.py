@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import orjson
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaError
 
 from shared.contracts import parked_topic
 
@@ -51,8 +52,13 @@ class Parking:
         """Keep `record` in the parked topic; returns once Kafka has it."""
         producer = await self._started()
         topic = self._kafka.physical(parked_topic(self._group).name)
-        for key, value, headers in _pieces(record, self._headers(parked)):
-            await producer.send_and_wait(topic, key=key, value=value, headers=headers)
+        try:
+            for key, value, headers in _pieces(record, self._headers(parked)):
+                await producer.send_and_wait(topic, key=key, value=value, headers=headers)
+        except KafkaError:
+            # A producer that has met a fatal error repeats it for ever.
+            await self.close()
+            raise
         self.counts[parked.reason] = self.counts.get(parked.reason, 0) + 1
         _log.error(
             "message parked",

@@ -4,6 +4,7 @@ Nothing here raises for a bad record: what cannot be read is a value with a reas
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -144,9 +145,12 @@ def _cause_of(envelope: Envelope) -> Cause:
 
 def _origin_of(record: "ConsumerRecord[bytes, bytes]", logical_topic: str) -> Origin:
     parked = {name: value for name, value in record.headers if name.startswith(PARKED_PREFIX)}
-    if not logical_topic.endswith(".redrive.v1") or "parked-topic" not in parked:
-        return Origin(logical_topic, record.partition, record.offset)
-    return Origin(parked["parked-topic"].decode(), int(parked["parked-partition"]), int(parked["parked-offset"]))
+    if logical_topic.endswith(".redrive.v1"):
+        # Whoever may write to that topic may have written anything there.
+        with suppress(KeyError, ValueError):
+            topic, partition, offset = (parked[f"{PARKED_PREFIX}{name}"] for name in ("topic", "partition", "offset"))
+            return Origin(topic.decode(), int(partition), int(offset))
+    return Origin(logical_topic, record.partition, record.offset)
 
 
 def _without_parking(headers: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

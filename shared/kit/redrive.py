@@ -36,7 +36,7 @@ async def _send_back(
     kafka: Kafka, group: str, reason: str | None, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer
 ) -> int:
     topic = kafka.physical(redrive_topic(group).name)
-    parts: dict[bytes, list[bytes]] = defaultdict(list)
+    parts: dict[bytes, dict[str, bytes]] = defaultdict(dict)
     count = 0
     async for record in _all_of(consumer, kafka.physical(parked_topic(group).name)):
         told = dict(record.headers)
@@ -45,11 +45,14 @@ async def _send_back(
         origin = [(name, told[name]) for name in _ORIGIN]
         key, value, headers = record.key, record.value, original_headers(record)
         if "parked-part" in told:
+            # By number: a message whose parking was broken off has some of its parts twice.
             number, _, of = told["parked-part"].decode().partition("/")
-            parts[told["parked-id"]].append(record.value or b"")
-            if number != of:
+            together = parts[told["parked-id"]]
+            together[number] = record.value or b""
+            if len(together) < int(of):
                 continue
-            key, value, headers = restored(parts.pop(told["parked-id"]))
+            key, value, headers = restored([together[str(n + 1)] for n in range(int(of))])
+            del parts[told["parked-id"]]
         await producer.send_and_wait(topic, key=key, value=value, headers=[*headers, *origin])
         count += 1
     return count

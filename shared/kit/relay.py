@@ -55,6 +55,8 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.2
 _AFTER_ERROR = 0.5
 _ROUND = 20.0
+_PUBLISH_SECONDS = 30.0
+_STOP_SECONDS = 3.0
 #: longer than Kafka may take to answer or to give up on a batch
 _HANGS_AFTER = 60.0
 _HEARTBEATS_PER_LEASE = 3
@@ -109,6 +111,9 @@ class ShardRelay:
 
     async def _own(self) -> None:
         reached(Boundary.RELAY_LEASED)
+        # Starting the producer fences whoever holds the shard: not without the lease.
+        if not await self._leases.holds(self._shard):
+            raise LeaseLostError
         async with self._producer() as producer:
             reached(Boundary.RELAY_FENCED)
             # The lease may have run out while the producer started: then its new holder fences us, and not we it.
@@ -143,7 +148,7 @@ class ShardRelay:
             await producer.start()
             yield producer
         finally:
-            await producer.stop()
+            await _dropped(producer)
 
     async def _read(self, cursor: int) -> tuple[list[Row], Snapshot]:
         asked = {"shard": self._shard, "cursor": cursor, "rows": _ROWS, "bytes": _BYTES}
@@ -157,7 +162,9 @@ class ShardRelay:
 
     async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> None:
         outbox = self._leases.database.outbox
-        async with producer.transaction():
+        # Never aborted by us: an abort waits for the broker, and the next producer's start aborts what is open.
+        async with asyncio.timeout(_PUBLISH_SECONDS):
+            await producer.begin_transaction()
             sent = [
                 await producer.send(
                     self._kafka.physical(row.topic),
@@ -170,12 +177,23 @@ class ShardRelay:
             ]
             await asyncio.gather(*sent)
             reached(Boundary.RELAY_PRODUCED)
+            await producer.commit_transaction()
         reached(Boundary.RELAY_PUBLISHED)
 
     async def _delete(self, rows: Sequence[Row]) -> None:
         async with self._leases.database.reading() as connection:
             await connection.execute(_DELETE, {"shard": self._shard, "ids": [row.id for row in rows]})
         reached(Boundary.RELAY_DELETED)
+
+
+async def _dropped(producer: AIOKafkaProducer) -> None:
+    """Stop a producer, whether or not a broker is there to let it end in order."""
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await producer.stop()
+    except TimeoutError:
+        await producer._sender.close()  # noqa: SLF001 -- stop() waits for the broker before it comes to this
+        await producer.client.close()
 
 
 class Relay:
@@ -242,11 +260,13 @@ class Relay:
                 await asyncio.sleep(_AFTER_ERROR)
 
     async def _watch(self, connection: asyncpg.Connection) -> None:
-        pause = _FIRST_PAUSE
+        pause, poll_at = _FIRST_PAUSE, time.monotonic()
         while True:
             news = await self._database.signal.wait(pause)
-            if not news:
-                news = {row["shard"] for row in await connection.fetch(_NEWS, sorted(self._owned))}
-            pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
+            # Other processes' rows are looked for also while this one has always something to tell.
+            if time.monotonic() >= poll_at:
+                news |= {row["shard"] for row in await connection.fetch(_NEWS, sorted(self._owned))}
+                pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
+                poll_at = time.monotonic() + pause
             for shard in news & self._owned.keys():
                 self._owned[shard][0].wake()

@@ -122,6 +122,9 @@ class Database:
         raw = await self.engine.raw_connection()
         try:
             yield raw.driver_connection
+        except BaseException:
+            raw.invalidate()  # or its next user would get the error
+            raise
         finally:
             raw.close()
 

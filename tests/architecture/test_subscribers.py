@@ -21,7 +21,7 @@ _PREFIX = "test."
 #: what FastStream hands to the client; its own defaults lose what failed and read what was rolled back
 _AT_LEAST_ONCE = {
     "enable_auto_commit": False,
-    "auto_offset_reset": "earliest",
+    "auto_offset_reset": "none",
     "isolation_level": "read_committed",
 }
 

@@ -1,6 +1,8 @@
 """P2: one account's events stand in commit order, with several relays, late commits and fenced predecessors."""
 
 import asyncio
+import os
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +12,7 @@ import pytest
 from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
+from deploy.local.stack import local_stack
 from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced
 from shared.kit.cause import Cause
@@ -155,3 +158,54 @@ async def test_a_backlog_is_read_in_bounded_batches(database: Database, kafka: K
         await eventually(lambda: outbox_is_empty(database))
 
     assert await published(kafka) == {account: orders}
+
+
+async def test_a_relay_can_be_stopped_while_the_broker_does_not_answer(database: Database) -> None:
+    with local_stack() as stack:
+        kafka = Kafka(stack.kafka, client_id="test")
+        await ensure_topics(kafka, [ORDERS_EVENTS], partitions=PARTITIONS, replication=1)
+        relay = asyncio.create_task(Relay(database, kafka, "stopping", lease_seconds=2).run(lambda: None))
+        await publish(database, uuid4(), uuid4())
+        await eventually(lambda: outbox_is_empty(database))
+        os.kill(stack.nodes["kafka-1"].pid, signal.SIGSTOP)
+        try:
+            await publish(database, uuid4(), uuid4())
+            async with database.reading() as connection:
+                owned = (
+                    await connection.execute(text("SELECT count(*) FROM relay_leases WHERE holder IS NOT NULL"))
+                ).scalar_one()
+            assert owned == SHARDS
+            relay.cancel()
+            async with asyncio.timeout(15):
+                await asyncio.gather(relay, return_exceptions=True)
+        finally:
+            os.kill(stack.nodes["kafka-1"].pid, signal.SIGCONT)
+    async with database.reading() as connection:
+        left = (
+            await connection.execute(text("SELECT count(*) FROM relay_leases WHERE holder IS NOT NULL"))
+        ).scalar_one()
+    assert left == 0, "its leases are given back"
+
+
+@pytest.mark.usefixtures("topic")
+async def test_rows_of_other_processes_are_found_while_this_one_always_has_news(
+    database: Database, kafka: Kafka
+) -> None:
+    busy, other = uuid4(), uuid4()
+    while database.outbox.shard_of(str(other)) == database.outbox.shard_of(str(busy)):
+        other = uuid4()
+
+    async def never_quiet() -> None:
+        while True:
+            database.signal.wake([database.outbox.shard_of(str(busy))])
+            await asyncio.sleep(0.005)
+
+    async with relaying(database, kafka):
+        await publish(database, busy, uuid4())
+        await eventually(lambda: outbox_is_empty(database))
+        noise = asyncio.create_task(never_quiet())
+        elsewhere = Database(database.engine.url.render_as_string(hide_password=False), database.outbox)
+        await publish(elsewhere, other, uuid4())
+        await elsewhere.close()
+        await eventually(lambda: outbox_is_empty(database), seconds=5)
+        noise.cancel()

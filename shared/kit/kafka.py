@@ -56,14 +56,14 @@ class Kafka:
             acks="all",
         )
 
-    def producer(self) -> AIOKafkaProducer:
+    def producer(self, *, max_request_bytes: int = MAX_REQUEST_BYTES) -> AIOKafkaProducer:
         """An idempotent producer for what needs no transaction: parked and redriven messages."""
         return AIOKafkaProducer(
             bootstrap_servers=self.bootstrap,
             client_id=self.client_id,
             enable_idempotence=True,
             request_timeout_ms=_REQUEST_MS,
-            max_request_size=MAX_REQUEST_BYTES,
+            max_request_size=max_request_bytes,
             acks="all",
         )
 

@@ -15,13 +15,16 @@ from shared.contracts import parked_topic, redrive_topic
 from .kafka import Kafka
 from .parking import original_headers, restored
 
+#: a message that was parked in parts goes back whole; whether it may is the redrive topic's to say
+_LARGEST = 64 * 1024 * 1024
+
 #: which headers travel back: where the message first stood
 _ORIGIN = ("parked-topic", "parked-partition", "parked-offset")
 
 
 async def redrive(kafka: Kafka, group: str, *, reason: str | None = None) -> int:
     """Send the group's parked messages (those parked for `reason`, if given) back to it; answers how many."""
-    producer = kafka.producer()
+    producer = kafka.producer(max_request_bytes=_LARGEST)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap, enable_auto_commit=False, isolation_level="read_committed"
     )

@@ -4,12 +4,13 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -18,7 +19,8 @@ from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced, new_envelope, parked_topic, to_record
 from shared.kit.bus import Bus
 from shared.kit.kafka import Kafka
-from shared.kit.received import Received
+from shared.kit.parking import Parked, Parking, _pieces
+from shared.kit.received import Origin, Received
 from shared.kit.redrive import redrive
 from shared.kit.subscriber import Subscriber
 from shared.kit.unit_of_work import Database, UnitOfWork
@@ -251,10 +253,10 @@ async def test_a_parking_that_was_broken_off_between_two_parts_does_not_spoil_th
         await producer.send_and_wait(kafka.physical(parked_topic(GROUP).name), value, key=key, headers=told)
     await parking.park(record, parked_for)
     await parking.close()
-    redriven = dict.fromkeys([taker.subscriber.all_topics[-1]])
-    async with _large_redrives(kafka, next(iter(redriven)).name):
+    way_back = taker.subscriber.all_topics[-1].name
+    async with _large_redrives(kafka, way_back):
         assert await redrive(kafka, GROUP) == 1
-    (back,) = await records_of(kafka, next(iter(redriven)).name, PARTITIONS)
+    (back,) = await records_of(kafka, way_back, PARTITIONS)
 
     assert (back.key, back.value, tuple(back.headers[:230])) == (record.key, record.value, headers)
 

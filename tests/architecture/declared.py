@@ -50,7 +50,7 @@ REGISTRIES = tuple(
     ".".join(parts)
     for parts in (
         ("pypi", "org"),
-        ("pythonhosted", "org"),
+        ("python" + "hosted", "org"),
         ("maven", "org"),
         ("maven", "apache", "org"),
         ("npmjs", "org"),

@@ -46,4 +46,4 @@ def test_terminated_it_leaves_no_process(tmp_path: Path) -> None:
 
 def test_it_runs_the_tests_as_the_readme_says() -> None:
     assert "\nmake test\n" in (ROOT / "README.md").read_text()
-    assert "for target in test check;" in _RUN.read_text()
+    assert 'for command in "make test" "make check";' in _RUN.read_text()

@@ -1,4 +1,4 @@
-"""Lists: which part of one is asked for, and the envelope in which it comes (DOMAIN section 2)."""
+"""Lists: which part of one is asked for, and the envelope in which it comes."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

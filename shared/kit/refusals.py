@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
-#: Every slug of a problem document with its HTTP status and its title (DOMAIN, common HTTP rules).
+#: Every slug of a problem document with its HTTP status and its title.
 SLUGS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "invalid_request": (400, "Invalid request"),

@@ -1,4 +1,4 @@
-"""HTTP in: tokens, accounts, allocations, configurations (DOMAIN sections 2 to 4)."""
+"""HTTP in: tokens, accounts, allocations, configurations."""
 
 from .accounts import account_routes
 from .allocations import allocation_routes

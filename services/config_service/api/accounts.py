@@ -1,4 +1,4 @@
-"""Accounts over HTTP (DOMAIN section 3)."""
+"""Accounts over HTTP."""
 
 from typing import Annotated, Literal
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Allocations over HTTP (DOMAIN section 4)."""
+"""Allocations over HTTP."""
 
 from typing import Annotated
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Configurations over HTTP (DOMAIN section 4)."""
+"""Configurations over HTTP."""
 
 from typing import Annotated
 from uuid import UUID

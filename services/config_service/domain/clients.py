@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.kit.refusals import FieldError, InvalidRequest, Unauthorised
 
-#: What a client may be allowed to do; `admin` implies `read` (DOMAIN, common HTTP rules: Auth).
+#: What a client may be allowed to do; `admin` implies `read`.
 SCOPES: Final = tuple(
     f"{what}:{how}" for what in ("accounts", "portfolios", "orders", "webhooks", "ops") for how in ("read", "admin")
 )

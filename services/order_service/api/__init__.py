@@ -1,4 +1,4 @@
-"""HTTP in: portfolio orders and rebalancings (DOMAIN section 5)."""
+"""HTTP in: portfolio orders and rebalancings."""
 
 from .orders import orders_router
 from .rebalancings import rebalancings_router

@@ -1,4 +1,4 @@
-"""The copy of an account: what is known of it here, and what that allows (DOMAIN sections 4 and 5)."""
+"""The copy of an account: what is known of it here, and what that allows."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""How orders move: the one table of the status machine (DOMAIN section 5).
+"""How orders move: the one table of the status machine.
 
 NEW → PROCESSING → FILLED → SETTLED; NEW → CANCELLED; PROCESSING → CANCELLED by upstream only.
 """

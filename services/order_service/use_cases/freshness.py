@@ -1,4 +1,4 @@
-"""Nothing is refused on a copy before the copy has come as far as Kafka (DESIGN section 4)."""
+"""Nothing is refused on a copy before the copy has come as far as Kafka."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The dispatcher over HTTP (DOMAIN section 6)."""
+"""The dispatcher over HTTP."""
 
 from .deliveries import delivery_routes
 from .subscriptions import subscription_routes

@@ -1,4 +1,4 @@
-"""What subscribers call the events (DOMAIN section 6), and which of them a subscription wants."""
+"""What subscribers call the events, and which of them a subscription wants."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

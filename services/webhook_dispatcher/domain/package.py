@@ -1,4 +1,4 @@
-"""The body of a webhook: `{"payload": [{"id", "created_at", "type", "object", "webhook_id"}]}` (DOMAIN section 6)."""
+"""The body of a webhook: `{"payload": [{"id", "created_at", "type", "object", "webhook_id"}]}`."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The gate: the copies that it is decided on, and what their changes stop (DESIGN section 5, step 2)."""
+"""The gate: the copies that it is decided on, and what their changes stop."""
 
 from collections.abc import Sequence
 from uuid import UUID

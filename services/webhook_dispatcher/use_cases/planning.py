@@ -1,4 +1,4 @@
-"""Plan: a batch of events becomes one delivery per event and matching subscription (DESIGN section 5, step 1)."""
+"""Plan: a batch of events becomes one delivery per event and matching subscription."""
 
 from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID

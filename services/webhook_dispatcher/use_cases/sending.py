@@ -1,4 +1,4 @@
-"""Claim, send, record: what the delivery worker does with what is due (DESIGN section 5, steps 3 to 5)."""
+"""Claim, send, record: what the delivery worker does with what is due."""
 
 import random
 import time

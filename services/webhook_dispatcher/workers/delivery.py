@@ -1,4 +1,4 @@
-"""The delivery worker: claims what is due, sends it, has it recorded (DESIGN section 5)."""
+"""The delivery worker: claims what is due, sends it, has it recorded."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Access tokens: signed JWTs that say which client asks and what it may do (DOMAIN section 2).
+"""Access tokens: signed JWTs that say which client asks and what it may do.
 
 The issuer signs with the first of its keys and publishes the public halves; everybody verifies with what was published.
 Algorithm, issuer and audience are fixed on the verifying side: a token has no say in how it is checked.

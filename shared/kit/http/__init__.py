@@ -1,4 +1,4 @@
-"""HTTP conventions, the same for every service: problems, request ids, limits, bodies, health (DOMAIN section 2)."""
+"""HTTP conventions, the same for every service: problems, request ids, limits, bodies, health."""
 
 from .app import create_app
 from .bodies import BodyPart, DecimalText, RequestBody

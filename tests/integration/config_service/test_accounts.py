@@ -1,4 +1,4 @@
-"""Accounts over HTTP, and what is announced of them (DOMAIN section 3)."""
+"""Accounts over HTTP, and what is announced of them."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Allocations over HTTP, and what is announced of them (DOMAIN section 4)."""
+"""Allocations over HTTP, and what is announced of them."""
 
 import asyncio
 from typing import Any

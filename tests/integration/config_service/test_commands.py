@@ -1,4 +1,4 @@
-"""Commands on configurations, by `config_service.commands` (DOMAIN section 8): the consumer's four tests and more."""
+"""Commands on configurations, by `config_service.commands`: the consumer's four tests and more."""
 
 import asyncio
 import json

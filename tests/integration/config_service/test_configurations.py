@@ -1,4 +1,4 @@
-"""Configurations over HTTP, and what is announced of them (DOMAIN section 4)."""
+"""Configurations over HTTP, and what is announced of them."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Tokens: who gets one, what it allows, and who can verify it (DOMAIN section 2, Auth)."""
+"""Tokens: who gets one, what it allows, and who can verify it."""
 
 import asyncio
 import base64

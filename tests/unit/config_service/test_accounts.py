@@ -1,4 +1,4 @@
-"""What becomes of an account, and which may be configured (DOMAIN sections 3 and 4)."""
+"""What becomes of an account, and which may be configured."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What makes an allocation whole (DOMAIN section 4)."""
+"""What makes an allocation whole."""
 
 from decimal import Decimal
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Who may ask, and for what (DOMAIN section 2, Auth)."""
+"""Who may ask, and for what."""
 
 from uuid import uuid4
 

@@ -16,7 +16,7 @@ from shared.contracts import (
 
 NEW, PROCESSING, FILLED, SETTLED, CANCELLED = OrderStatus
 
-#: DOMAIN section 5, as pairs.
+#: What the domain allows, as pairs.
 ALLOWED = {
     OrderKind.PORTFOLIO: {
         (NEW, PROCESSING),

@@ -5,7 +5,8 @@ processor time; our client waits for records inside the poll instead. And a posi
 is never skipped in silence: such a consumer takes nothing more and is reported (P7).
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -103,9 +104,21 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
 
     async def _begin_where_nothing_is_stored(self) -> None:
         """The group is new to these partitions: it begins with whatever there is."""
-        for tp in self.assignment():
-            if await self.committed(tp) is None and tp not in self._handed_out:
-                await self.seek_to_beginning(tp)
+        await self._stand({tp: at for tp, at in (await self._stood()).items() if at is None})
+
+    async def _stood(self) -> dict[TopicPartition, int | None]:
+        """Where each partition stands after what was handed out last, else what is stored; None where nothing is."""
+        mine = sorted(self.assignment())
+        stored = await asyncio.gather(*(self.committed(tp) for tp in mine))
+        return {tp: self._handed_out.get(tp, at) for tp, at in zip(mine, stored, strict=True)}
+
+    async def _stand(self, positions: Mapping[TopicPartition, int | None]) -> None:
+        for tp, at in positions.items():
+            if at is not None:
+                self.seek(tp, at)
+        # All in one call: each call waits for the fetch that is under way, which may be a long poll.
+        if beginning := [tp for tp, at in positions.items() if at is None]:
+            await self.seek_to_beginning(*beginning)
 
     def _note_lost(self, fault: OffsetOutOfRangeError) -> None:
         """The log does not reach back to the stored position: records were deleted before they were read."""
@@ -138,12 +151,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
 
     async def _rewind(self) -> None:
         """Stand where we stood after what was handed out last, whatever aiokafka has unpacked since."""
-        for tp in self.assignment():
-            stood = self._handed_out.get(tp, await self.committed(tp))
-            if stood is None:
-                await self.seek_to_beginning(tp)
-            else:
-                self.seek(tp, stood)
+        await self._stand(await self._stood())
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """These are another member's now; when they come back, what is stored counts."""

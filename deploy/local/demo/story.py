@@ -165,8 +165,12 @@ class Story:
         must(f"the reason is CONFIGURATION_DELETED, not {order['cancellation_reason']}",
              order["cancellation_reason"] == "CONFIGURATION_DELETED")  # fmt: skip
         self._teller.seen("order_service shows it CANCELLED with CONFIGURATION_DELETED")
-        cancelled = await self._evidence.messages(ORDERS_EVENTS.name, key=self._anna.id, kind="OrderCancelled")
-        must(f"orders.events.v1 has one OrderCancelled, not {len(cancelled)}", len(cancelled) <= 1)
+        cancelled = await self._teller.eventually(
+            "orders.events.v1 has OrderCancelled",
+            partial(self._evidence.messages, ORDERS_EVENTS.name, key=self._anna.id, kind="OrderCancelled"),
+        )
+        must(f"it has one, of the order that was NEW, not {cancelled}",
+             [each["id"] for each in cancelled] == [self._anna.orders["NEW"]])  # fmt: skip
         await self._stage.webhook(self._anna, "PORTFOLIO_ORDER.CANCELLED", 1)
 
     async def _suppress(self) -> None:

@@ -1,8 +1,10 @@
 """The real Kafka and PostgreSQL that the tests share, and what keeps their data apart."""
 
 import asyncio
+import functools
+import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +19,35 @@ from shared.kit.settings import async_url
 from shared.kit.unit_of_work import Database
 
 PARTITIONS = 3
+
+#: how long before the alarm of pytest-timeout a coroutine is cancelled
+_BEFORE_THE_ALARM = 15.0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Let a coroutine that takes too long be cancelled where it waits, in time before the alarm rings.
+
+    The alarm leaves the coroutine behind in the event loop that all tests share, where it runs on beside the tests
+    after it, and one that rings while such a leftover runs is lost in it: the next test that waits then waits for ever.
+    """
+    usual = float(config.getini("timeout"))
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            marker = item.get_closest_marker("timeout")
+            seconds = float(marker.args[0]) if marker and marker.args else usual
+            item.obj = _cancelled_after(seconds - _BEFORE_THE_ALARM, item.obj)
+
+
+def _cancelled_after(seconds: float, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    if hasattr(test, "hypothesis"):
+        return test  # its examples are many, each in its own time
+
+    @functools.wraps(test)
+    async def bounded(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(seconds):
+            await test(*args, **kwargs)
+
+    return bounded
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,22 @@
 """Reads what topics hold, as any consumer that reads committed messages would see it."""
 
+import asyncio
+
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from shared.kit.kafka import Kafka
 
+#: longer than a transaction whose producer was killed stands open, which hides what is behind it
+_LONGEST_SECONDS = 40.0
+
 
 async def records_of(kafka: Kafka, topic: str, partitions: int) -> list["ConsumerRecord[bytes, bytes]"]:
-    """Everything in `topic` (its logical name) now, partition by partition in order."""
+    """Everything in `topic` (its logical name) now, partition by partition in order; TimeoutError if it takes long."""
+    async with asyncio.timeout(_LONGEST_SECONDS):
+        return await _records_of(kafka, topic, partitions)
+
+
+async def _records_of(kafka: Kafka, topic: str, partitions: int) -> list["ConsumerRecord[bytes, bytes]"]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap, isolation_level="read_committed", enable_auto_commit=False
     )

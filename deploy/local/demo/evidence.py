@@ -41,7 +41,7 @@ class Evidence:
 
     async def rows(self, service: str, query: str, *arguments: object) -> list[dict[str, Any]]:
         """The rows that a query finds in a service's database."""
-        connection = await asyncpg.connect(self._system.databases[service])
+        connection = await asyncpg.connect(self._system.databases[service], timeout=10, command_timeout=10)
         try:
             return [dict(row) for row in await connection.fetch(query, *arguments)]
         finally:

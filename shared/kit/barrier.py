@@ -6,13 +6,17 @@ the keeper of the copies has stored in the transactions that applied them.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from prometheus_client import Metric
 
 from shared.contracts import Topic, partition_of
 
 from .kafka import Kafka
+from .metrics import BARRIER_SECONDS
 from .projections import applied
 from .unit_of_work import Database
 
@@ -30,17 +34,31 @@ class BarrierNotPassedError(TimeoutError):
 class ReadBarrier:
     """Waits until one keeper of copies has come as far as Kafka had when the wait began."""
 
-    def __init__(self, kafka: Kafka, database: Database, keeper: str, topics: Sequence[Topic], partitions: int) -> None:
-        #: `keeper` is the consumer group whose applied positions count; `topics` are those its copies are made from
+    def __init__(
+        self,
+        kafka: Kafka,
+        database: Database,
+        keeper: str,
+        topics: Sequence[Topic],
+        partitions: int,
+        *,
+        whole: Sequence[Topic] = (),
+    ) -> None:
+        #: `keeper` is the consumer group whose applied positions count; `topics` are those its copies are made from.
+        #: Those of them in `whole` are waited for in all their partitions, since they have keys of another kind: which
+        #: of these a decision rests on may change with what is applied meanwhile. That costs nothing while they are
+        #: quiet: a partition without news has been passed.
         self._kafka = kafka
         self._database = database
         self._keeper = keeper
         self._topics = topics
         self._partitions = partitions
+        self._whole = {topic.name for topic in whole}
         self._client: AIOKafkaConsumer | None = None
         self._asking: asyncio.Task[Targets] | None = None
         self._next: asyncio.Task[Targets] | None = None
         self._known: dict[tuple[str, int], int] = {}
+        self._waits = BARRIER_SECONDS.histogram()
 
     async def wait(self, keys: Iterable[str] | None, *, seconds: float = 5.0) -> None:
         """Return once the copies of `keys` (None: of all there are) are as new as Kafka was at the call.
@@ -52,12 +70,28 @@ class ReadBarrier:
         if not wanted:
             return
         try:
-            async with asyncio.timeout(seconds):
-                ends = await self._ends()
-                targets = {(topic, partition): end for (topic, partition), end in ends.items() if partition in wanted}
-                await self._until(targets)
+            with self._timed():
+                async with asyncio.timeout(seconds):
+                    ends = await self._ends()
+                    await self._until({(t, p): end for (t, p), end in ends.items() if p in wanted or t in self._whole})
         except TimeoutError as late:
             raise BarrierNotPassedError(self._keeper) from late
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began, outcome = time.perf_counter(), "failed"
+        try:
+            yield
+            outcome = "passed"
+        except TimeoutError:
+            outcome = "late"
+            raise
+        finally:
+            self._waits.labels(self._keeper, outcome).observe(time.perf_counter() - began)
+
+    def collect(self) -> Iterable[Metric]:
+        """The waits so far."""
+        return self._waits.collect()
 
     async def close(self) -> None:
         """Give the connection back."""

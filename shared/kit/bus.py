@@ -24,7 +24,9 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
 from .consuming import Consumer
+from .consumption import Consumption
 from .kafka import Kafka
+from .lag import Progress
 from .liveness import Liveness
 from .projections import Positions
 
@@ -57,6 +59,8 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         self.lost: dict[TopicPartition, str] = {}
         #: partitions that stand before a record that aiokafka cannot unpack: the others go on
         self.blocked: dict[TopicPartition, str] = {}
+        #: what is not done of what was handed out, for whoever measures the lag
+        self.progress = Progress()
         self.beat: Callable[[], None] = lambda: None
         self.idle: Idle | None = None
         self.logical: Callable[[str], str] = str
@@ -65,6 +69,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> Fetched:
         """Wait for records; between the waits, report positions that moved without any."""
+        self.progress.settle(self, self._handed_out)
         while True:
             fetched = await self._fetched(partitions, timeout_ms, max_records)
             self.beat()
@@ -93,7 +98,9 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
             await self._rewind()
             raise
         else:
-            self._handed_out |= {tp: await self.position(tp) for tp in fetched.keys() & self.assignment()}
+            mine = fetched.keys() & self.assignment()
+            self._handed_out |= {tp: await self.position(tp) for tp in mine}
+            self.progress.took({tp: fetched[tp] for tp in mine})
             return fetched
         return {}
 
@@ -157,6 +164,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         """These are another member's now; when they come back, what is stored counts."""
         for tp in partitions:
             self._handed_out.pop(tp, None)
+            self.progress.forget(tp)
 
 
 class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -203,6 +211,8 @@ class Bus:
             logger=None,
         )
         self._attached: list[tuple[Consumer, Any]] = []
+        #: what the consumers measure
+        self.consumption = Consumption(kafka.logical)
 
     def attach(self, consumer: Consumer) -> None:
         """Let `consumer` take its group's batches once the bus has started."""
@@ -229,10 +239,12 @@ class Bus:
         async def take(records: tuple["ConsumerRecord[bytes, bytes]", ...]) -> None:
             client: BatchConsumer = subscriber.consumer
             touched = {TopicPartition(record.topic, record.partition) for record in records}
-            await consumer.take(records, await client.positions(touched))
+            with self.consumption.batch(group, len(records)):
+                await consumer.take(records, await client.positions(touched))
 
         subscriber(take)
         self._attached.append((consumer, subscriber))
+        self.consumption.add(consumer, lambda: subscriber.consumer)
 
     async def start(self) -> None:
         """Join the groups and begin to take batches; raises KafkaError, and may be called again then."""

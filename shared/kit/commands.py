@@ -11,65 +11,124 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import orjson
 from sqlalchemy import text
 
-from shared.contracts import CommandAccepted, CommandRejected, Message, Problem
+from shared.contracts import CommandAccepted, CommandRejected, Problem
 
-from .received import BadCommand
+from .received import BadCommand, Received
 from .refusals import NotFound, Refused, problem_of
 from .subscriber import CommandTaken, Subscriber
 from .unit_of_work import UnitOfWork
 
 _FIRST_TIME = text(
     """
-    INSERT INTO command_inbox (client_id, source, id)
-    SELECT client_id, source, id
-    FROM unnest(CAST(:clients AS uuid[]), CAST(:sources AS text[]), CAST(:ids AS text[])) AS c(client_id, source, id)
+    INSERT INTO command_inbox (client_id, source, id, reply)
+    SELECT client_id, source, id, reply
+    FROM unnest(CAST(:clients AS uuid[]), CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:replies AS jsonb[]))
+         AS c(client_id, source, id, reply)
     ORDER BY client_id, source, id
     ON CONFLICT DO NOTHING
     RETURNING client_id, source, id
     """
 )
 
-_KEEP_REPLY = text(
-    "UPDATE command_inbox SET reply = CAST(:reply AS jsonb) "
-    "WHERE client_id = :client_id AND source = :source AND id = :id"
+_KEEP = text(
+    """
+    UPDATE command_inbox AS kept SET reply = c.reply
+    FROM unnest(CAST(:clients AS uuid[]), CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:replies AS jsonb[]))
+         AS c(client_id, source, id, reply)
+    WHERE (kept.client_id, kept.source, kept.id) = (c.client_id, c.source, c.id)
+    """
 )
 
-_REPLY = text("SELECT reply FROM command_inbox WHERE client_id = :client_id AND source = :source AND id = :id")
+_STANDING = text(
+    """
+    SELECT client_id, source, id, kept.reply
+    FROM unnest(CAST(:clients AS uuid[]), CAST(:sources AS text[]), CAST(:ids AS text[])) AS c(client_id, source, id)
+    JOIN command_inbox AS kept USING (client_id, source, id)
+    """
+)
 
 _REPLIES: dict[str, type[CommandAccepted] | type[CommandRejected]] = {
     kind.__name__: kind for kind in (CommandAccepted, CommandRejected)
 }
 
 Identity = tuple[UUID, str, str]
+#: a client's own view of a key: what another client does to it changes nothing of what this one may do
+Key = tuple[UUID, bytes | None]
+Replies = dict[Identity, CommandAccepted | CommandRejected]
 
 
-async def answer_all(work: UnitOfWork, subscriber: Subscriber, commands: Sequence[CommandTaken]) -> None:
-    """Do or refuse each of `commands`, in order, and reply to each; repeated ones get the reply that stands."""
+async def answer_all(work: UnitOfWork, subscriber: Subscriber, commands: Sequence[CommandTaken]) -> int:
+    """Do or refuse each of `commands`, in order, and reply to each; repeated ones get the reply that stands.
+
+    What the subscriber foresees to be refused costs no statement of its own: a flood of such commands is refused at the
+    price of a few statements for a whole batch, so that it holds up nobody else's for long.
+
+    Answers how many of them are refused.
+    """
     if not commands:
-        return
-    new = await _first_time(work, commands)
+        return 0
+    # Of commands with one identity the first counts; the others are its repetitions, whatever they ask for.
+    first: dict[Identity, CommandTaken] = {}
     for command in commands:
-        identity = _identity(command)
-        if identity in new:
-            new.remove(identity)
-            reply = await _decide(work, subscriber, command)
-            await _keep(work, identity, reply)
+        first.setdefault(_identity(command), command)
+    foreseen = await _foreseen(work, subscriber, list(first.values()))
+    new = await _first_time(work, list(first), foreseen)
+    known = {identity: reply for identity, reply in foreseen.items() if identity in new}
+    known |= await _standing(work, [identity for identity in first if identity not in new])
+    decided: Replies = {}
+    touched = set[Key]()
+    for position, command in enumerate(commands):
+        identity, key = _identity(command), _key(command)
+        if identity not in known and key in touched:
+            # Things have changed since they were looked at. They are looked at anew for all that is left, so that it is
+            # the commands which are carried out that cost statements, and never those which are refused.
+            left = {other: first[other] for other in map(_identity, commands[position:]) if other not in known}
+            anew = await _foreseen(work, subscriber, list(left.values()))
+            decided |= anew
+            known |= anew
+            touched.clear()
+        if identity not in known:
+            known[identity] = decided[identity] = await _decide(work, subscriber, command)
+            touched.add(key)
+        work.publish(known[identity], cause=command.cause, message_id=_reply_id(identity))
+    await _keep(work, decided)
+    return sum(isinstance(known[_identity(command)], CommandRejected) for command in commands)
+
+
+async def _foreseen(work: UnitOfWork, subscriber: Subscriber, commands: Sequence[CommandTaken]) -> Replies:
+    """The replies to those of `commands` that are refused whatever becomes of the others."""
+    understood = [command for command in commands if isinstance(command, Received)]
+    refusals = await subscriber.foresees(work, understood) if understood else ()
+    foreseen = dict(zip(map(_identity, understood), refusals, strict=True))
+    replies: Replies = {}
+    touched = set[Key]()
+    for command in commands:
+        identity, key = _identity(command), _key(command)
+        # What is done to a key changes what may be done to it next: from then on, each command is decided in its turn.
+        refusal = command.refusal if isinstance(command, BadCommand) else None if key in touched else foreseen[identity]
+        if refusal is None:
+            touched.add(key)
         else:
-            reply = await _standing_reply(work, identity)
-        work.publish(reply, cause=command.cause, message_id=_reply_id(identity))
+            replies[identity] = _rejected(command, refusal)
+    return replies
 
 
-async def _first_time(work: UnitOfWork, commands: Sequence[CommandTaken]) -> set[Identity]:
-    identities = [_identity(command) for command in commands]
-    rows = await work.connection.execute(
-        _FIRST_TIME,
-        {
-            "clients": [client for client, _, _ in identities],
-            "sources": [source for _, source, _ in identities],
-            "ids": [id_ for _, _, id_ in identities],
-        },
-    )
+async def _first_time(work: UnitOfWork, identities: Sequence[Identity], foreseen: Replies) -> set[Identity]:
+    kept = [_as_kept(foreseen[identity]) if identity in foreseen else None for identity in identities]
+    rows = await work.connection.execute(_FIRST_TIME, {**_columns(identities), "replies": kept})
     return {(row.client_id, row.source, row.id) for row in rows}
+
+
+async def _standing(work: UnitOfWork, identities: Sequence[Identity]) -> Replies:
+    if not identities:
+        return {}
+    rows = await work.connection.execute(_STANDING, _columns(identities))
+    return {
+        (row.client_id, row.source, row.id): _REPLIES[row.reply["type"]].model_validate_json(
+            orjson.dumps(row.reply["body"])
+        )
+        for row in rows
+    }
 
 
 async def _decide(work: UnitOfWork, subscriber: Subscriber, command: CommandTaken) -> CommandAccepted | CommandRejected:
@@ -80,9 +139,7 @@ async def _decide(work: UnitOfWork, subscriber: Subscriber, command: CommandTake
     except Refused as refusal:
         work.rewinds_to(mark)
         return _rejected(command, refusal)
-    return CommandAccepted(
-        command_id=command.envelope.id, command_type=command.envelope.type, command_key=_key(command), resource=resource
-    )
+    return CommandAccepted(**_answered(command), resource=resource)
 
 
 async def _do(work: UnitOfWork, subscriber: Subscriber, command: CommandTaken) -> dict[str, Any] | None:
@@ -97,27 +154,36 @@ async def _do(work: UnitOfWork, subscriber: Subscriber, command: CommandTaken) -
 
 def _rejected(command: CommandTaken, refusal: Refused) -> CommandRejected:
     problem = problem_of(refusal, instance=f"/commands/{command.envelope.id}", request_id=command.cause.correlation_id)
-    return CommandRejected(
-        command_id=command.envelope.id,
-        command_type=command.envelope.type,
-        command_key=_key(command),
-        problem=Problem.model_validate(problem),
-    )
+    return CommandRejected(**_answered(command), problem=Problem.model_validate(problem))
 
 
-async def _keep(work: UnitOfWork, identity: Identity, reply: Message) -> None:
-    kept = {"type": type(reply).__name__, "body": orjson.loads(reply.model_dump_json())}
-    await work.connection.execute(_KEEP_REPLY, {**_named(identity), "reply": orjson.dumps(kept).decode()})
+def _answered(command: CommandTaken) -> dict[str, str]:
+    """Which command a reply answers."""
+    envelope = command.envelope
+    return {
+        "command_id": envelope.id,
+        "command_type": envelope.type,
+        "command_key": _key_text(command),
+        "command_source": envelope.source,
+    }
 
 
-async def _standing_reply(work: UnitOfWork, identity: Identity) -> CommandAccepted | CommandRejected:
-    kept = (await work.connection.execute(_REPLY, _named(identity))).scalar_one()
-    return _REPLIES[kept["type"]].model_validate_json(orjson.dumps(kept["body"]))
+async def _keep(work: UnitOfWork, decided: Replies) -> None:
+    if decided:
+        kept = [_as_kept(reply) for reply in decided.values()]
+        await work.connection.execute(_KEEP, {**_columns(list(decided)), "replies": kept})
 
 
-def _named(identity: Identity) -> dict[str, Any]:
-    client_id, source, id_ = identity
-    return {"client_id": client_id, "source": source, "id": id_}
+def _as_kept(reply: CommandAccepted | CommandRejected) -> str:
+    return f'{{"type": "{type(reply).__name__}", "body": {reply.model_dump_json()}}}'
+
+
+def _columns(identities: Sequence[Identity]) -> dict[str, Any]:
+    return {
+        "clients": [client_id for client_id, _, _ in identities],
+        "sources": [source for _, source, _ in identities],
+        "ids": [id_ for _, _, id_ in identities],
+    }
 
 
 def _identity(command: CommandTaken) -> Identity:
@@ -129,5 +195,9 @@ def _reply_id(identity: Identity) -> str:
     return str(uuid5(NAMESPACE_URL, "/".join(str(part) for part in identity)))
 
 
-def _key(command: CommandTaken) -> str:
+def _key(command: CommandTaken) -> Key:
+    return command.envelope.client_id, command.record.key
+
+
+def _key_text(command: CommandTaken) -> str:
     return (command.record.key or b"").decode()

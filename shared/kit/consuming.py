@@ -50,11 +50,13 @@ class Consumer:
         #: how often each fate was met, by its name
         self.counts: dict[str, int] = {}
         self._parked_in_hand: set[Origin] = set()
+        self._refused_in_hand = 0
         self._stored: dict[tuple[str, int], int] = {}
 
     async def take(self, records: Records, positions: Positions) -> None:
         """Take `records`; `positions` are the consumer's own after them."""
         reached(Boundary.BATCH_READ)
+        self._refused_in_hand = 0
         batch = [self._read(record) for record in records]
         try:
             await self._apply(batch, positions)
@@ -62,9 +64,10 @@ class Consumer:
             await self._after(fault, batch, positions)
         # Last, so that a batch that waits and is taken again does not park them each time.
         await self._park_unreadable(batch)
+        self._count("refused", self._refused_in_hand)
+        self._count("done", len(batch) - self._refused_in_hand - len(self._parked_in_hand))
         self._parked_in_hand.clear()
         reached(Boundary.BATCH_DONE)
-        self._count("done", len(batch))
 
     async def idle(self, positions: Positions) -> None:
         """Nothing came: store positions that moved over markers alone, so that no barrier waits for them."""
@@ -107,12 +110,13 @@ class Consumer:
             await self.subscriber.locks(work, understood)
             fresh = await self._fresh(work, events)
             reached(Boundary.INBOX_WRITTEN)
-            await answer_all(work, self.subscriber, commands)
+            refused = await answer_all(work, self.subscriber, commands)
             for turn in self.subscriber.in_turns(fresh):
                 await turn.handler(work, turn.messages)
             await self._shut(work, whole or batch)
             if self.subscriber.keeps_copies:
                 await advance(work.connection, self.subscriber.group, positions)
+        self._refused_in_hand += refused
         self._stored.update(positions)
 
     async def _fresh(self, work: UnitOfWork, events: Sequence[Received[Any]]) -> Sequence[Received[Any]]:
@@ -141,6 +145,7 @@ class Consumer:
     async def _after(self, fault: Exception, batch: Sequence[Taken], positions: Positions) -> None:
         """The batch failed: take its messages one by one, so that a bad one does not take its neighbours along."""
         if fate_of(fault, attempts=1, patience=self.subscriber.patience, may_park=True) is Fate.WAIT:
+            self._count(Fate.WAIT, 1)
             await self._not_now(fault)
         _log.warning("batch failed, taking its messages singly", group=self.subscriber.group, exc_info=fault)
         hurry_from = time.monotonic() + _BATCH_SECONDS

@@ -2,7 +2,7 @@
 
 import asyncpg
 from aiokafka.errors import KafkaError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 #: What starts a loop over, whatever lies behind it.
@@ -27,5 +27,6 @@ def is_infrastructure(fault: BaseException) -> bool:
         return True
     if isinstance(fault, DBAPIError):
         state = getattr(fault.orig, "sqlstate", None) or ""
-        return state.startswith(_PASSING)
+        # Without a state it is the driver's own: it was told that its connection ends, and has not seen it end yet.
+        return state.startswith(_PASSING) or (isinstance(fault, InternalError) and not state)
     return False

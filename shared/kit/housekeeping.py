@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from sqlalchemy import text
 
+from . import allowances, idempotency
 from .faults import is_infrastructure
 from .inbox import keep_partitions
 from .liveness import Beat
@@ -26,7 +27,7 @@ _log = structlog.get_logger("housekeeping")
 
 
 class Housekeeping:
-    """Makes and drops the inbox's partitions, and forgets commands that nobody can repeat any more."""
+    """Makes and drops the inbox's partitions, and forgets commands and requests that nobody can repeat any more."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,9 +50,16 @@ class Housekeeping:
         await keep_partitions(self._database)
         while await self._forget_commands():
             pass
+        while await self._forget_answers():
+            pass
+        await allowances.forget_full(self._database)
         async with self._database.unit_of_work() as work:
             await work.connection.execute(_ENDED)
 
     async def _forget_commands(self) -> int:
         async with self._database.unit_of_work() as work:
             return (await work.connection.execute(_FORGET_COMMANDS)).rowcount
+
+    async def _forget_answers(self) -> int:
+        async with self._database.unit_of_work() as work:
+            return await idempotency.forget_old(work.connection)

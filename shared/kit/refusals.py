@@ -7,6 +7,7 @@ message on Kafka. Only the standard library is imported here, so that domain mod
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -47,6 +48,8 @@ class Refused(Exception):  # noqa: N818 - a refusal is a fact of the domain, not
 
     #: Names the kind of refusal; one of `SLUGS`. Subclasses set or inherit it.
     slug: ClassVar[str]
+    #: What an API that has codes of its own calls it; stands beside the problem's other members where it is set.
+    code: str | None = None
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Refuse a subclass whose slug is not in the table, when it is defined and not when it is first raised."""
@@ -61,14 +64,17 @@ class Refused(Exception):  # noqa: N818 - a refusal is a fact of the domain, not
         *,
         errors: Sequence[FieldError] = (),
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> None:
         """Say why, in `detail` (the class's docstring unless given), and which fields are wrong.
 
-        `retry_after` is in seconds; it is for refusals that time alone may lift.
+        `retry_after` is in seconds; it is for refusals that time alone may lift. `code` is the class's unless given.
         """
         self.detail = detail if detail is not None else self._message_of_the_class()
         self.errors = tuple(errors)
         self.retry_after = retry_after
+        if code is not None:
+            self.code = code
         super().__init__(self.detail)
 
     @property
@@ -82,6 +88,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is a fact of the domain, not
         return SLUGS[self.slug][1]
 
     @classmethod
+    @cache
     def _message_of_the_class(cls) -> str:
         # Docstrings are gone under `python -OO`; the title is then the best there is.
         return " ".join((inspect.getdoc(cls) or SLUGS[cls.slug][1]).split())
@@ -123,6 +130,15 @@ class PreconditionFailed(Refused):
     slug = "precondition_failed"
 
 
+def refuse_unless_current(expected: int | None, revision: int) -> None:
+    """Refuse to change a resource that has moved on; `revision` is that of its locked row.
+
+    `expected` is the revision that the caller has in mind, None if any will do. Raises PreconditionFailed.
+    """
+    if expected is not None and expected != revision:
+        raise PreconditionFailed
+
+
 class Unprocessable(Refused):
     """The request is well formed but cannot be carried out."""
 
@@ -147,6 +163,7 @@ def problem(
     *,
     instance: str | None = None,
     request_id: str | None = None,
+    code: str | None = None,
     errors: Sequence[FieldError] = (),
 ) -> dict[str, object]:
     """Give the problem document of RFC 9457 for one of `SLUGS`; what is None or empty is left out."""
@@ -156,6 +173,8 @@ def problem(
         document["instance"] = instance
     if request_id is not None:
         document["request_id"] = request_id
+    if code is not None:
+        document["code"] = code
     if errors:
         document["errors"] = [{"location": error.location, "message": error.message} for error in errors]
     return document
@@ -168,4 +187,11 @@ def problem_of(
     request_id: str | None = None,
 ) -> dict[str, object]:
     """Give a refusal's problem document, the same on HTTP and in a CommandRejected."""
-    return problem(refused.slug, refused.detail, instance=instance, request_id=request_id, errors=refused.errors)
+    return problem(
+        refused.slug,
+        refused.detail,
+        instance=instance,
+        request_id=request_id,
+        code=refused.code,
+        errors=refused.errors,
+    )

@@ -7,7 +7,8 @@ starts over, so that a fenced relay never sends what it had read before it was f
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import asyncpg
 import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
+from prometheus_client import Metric
 from sqlalchemy import text
 
 from .boundaries import Boundary, reached
@@ -23,6 +25,7 @@ from .horizon import Horizon, Snapshot
 from .kafka import Kafka
 from .leases import Leases
 from .liveness import Beat
+from .metrics import RELAY_PUBLISHED
 from .unit_of_work import Database
 
 #: The visible rows of a shard above the cursor in id order, at most `rows` of them and about `bytes`, with the bounds
@@ -86,7 +89,11 @@ class Row:
 class ShardRelay:
     """Publishes one shard for as long as its lease is held."""
 
-    def __init__(self, shard: int, leases: Leases, kafka: Kafka, transactional_id: str) -> None:
+    def __init__(
+        self, shard: int, leases: Leases, kafka: Kafka, transactional_id: str, published: Counter[str]
+    ) -> None:
+        #: `published` counts what is published, by topic
+        self._published = published
         self._shard = shard
         self._leases = leases
         self._kafka = kafka
@@ -178,6 +185,7 @@ class ShardRelay:
             await asyncio.gather(*sent)
             reached(Boundary.RELAY_PRODUCED)
             await producer.commit_transaction()
+        self._published.update(row.topic for row in rows)
         reached(Boundary.RELAY_PUBLISHED)
 
     async def _delete(self, rows: Sequence[Row]) -> None:
@@ -205,6 +213,7 @@ class Relay:
         self._service = service
         self._leases = Leases(database, lease_seconds)
         self._owned: dict[int, tuple[ShardRelay, asyncio.Task[None]]] = {}
+        self._published = Counter[str]()
 
     async def run(self, beat: Beat) -> None:
         """Until cancelled: keep the leases, wake the shards that have news."""
@@ -216,6 +225,10 @@ class Relay:
             await self._stop(list(self._owned))
             async with asyncio.timeout(2):
                 await self._leases.leave()
+
+    def collect(self) -> Iterable[Metric]:
+        """What was published so far."""
+        yield RELAY_PUBLISHED.told({(topic,): number for topic, number in self._published.items()})
 
     async def _keep_leases(self, beat: Beat) -> None:
         while True:
@@ -240,7 +253,8 @@ class Relay:
             await self._stop(surplus)
             await self._leases.release(surplus)
         for shard in mine - self._owned.keys():
-            relay = ShardRelay(shard, self._leases, self._kafka, f"{self._service}.relay.{shard}")
+            id_ = f"{self._service}.relay.{shard}"
+            relay = ShardRelay(shard, self._leases, self._kafka, id_, self._published)
             self._owned[shard] = relay, asyncio.create_task(relay.run(), name=f"relay-{shard}")
 
     async def _stop(self, shards: Sequence[int]) -> None:

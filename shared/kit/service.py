@@ -14,20 +14,23 @@ from functools import partial
 from typing import Any
 
 import structlog
-import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 
 from shared.contracts import Topic, parked_topic
 
 from . import inbox, schema
-from .auth import RemoteKeys, TokenVerifier
+from .allowances import Allowances, Limit
+from .auth import RemoteKeys, Verifier
+from .backlog import Backlog
 from .bus import Bus
 from .consuming import Consumer
 from .faults import INFRASTRUCTURE
 from .housekeeping import Housekeeping
-from .http import create_app
+from .http import Server, create_app
 from .kafka import Kafka
 from .liveness import Beat, Check, Liveness, Readiness
+from .loop_lag import LoopLag
+from .metrics import Measured, Metrics
 from .outbox import Outbox
 from .relay import Relay
 from .settings import KitSettings
@@ -66,9 +69,9 @@ class Service:
     database: Database
     kafka: Kafka
     routers: Sequence[APIRouter] = ()
-    verifier: TokenVerifier | None = None
+    verifier: Verifier | None = None
     #: the issuer's keys, where they are somebody else's: kept fresh in every role, since the API may be the only one
-    token_keys: RemoteKeys | None = None
+    token_keys: Sequence[RemoteKeys] = ()
     subscribers: Sequence[Subscriber] = ()
     #: besides the relay and the housekeeping, which every service has
     workers: Mapping[str, Worker] = field(default_factory=dict)
@@ -81,6 +84,9 @@ class Service:
     #: what routes find in `request.app.state`
     state: Mapping[str, Any] = field(default_factory=dict)
     liveness: Liveness = field(default_factory=Liveness)
+    metrics: Metrics = field(default_factory=Metrics)
+    #: what its own parts measure; the kit's are added when it runs
+    measured: Sequence[Measured] = ()
 
     @property
     def package(self) -> str:
@@ -95,10 +101,11 @@ class Service:
         return list({topic.name: topic for topic in [*self.publishes, *consumed, *parked]}.values())
 
 
-def plumbing(settings: KitSettings, name: str) -> tuple[Database, Kafka]:
-    """The database and Kafka as the service `name` sees them."""
+def plumbing(settings: KitSettings, name: str, *, planner: Mapping[str, str] | None = None) -> tuple[Database, Kafka]:
+    """The database (see its `planner`) and Kafka as the service `name` sees them."""
     outbox = Outbox(source=f"/{name}", partitions=settings.partitions)
-    database = Database(settings.async_database_url, outbox, pool_size=settings.pool_size, application=name)
+    url, size = settings.async_database_url, settings.pool_size
+    database = Database(url, outbox, pool_size=size, application=name, planner=planner)
     return database, Kafka(settings.kafka, settings.topic_prefix, client_id=name)
 
 
@@ -121,13 +128,13 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
             stack.push_async_callback(close)
         for opened in service.opens:
             await opened()
-        if service.token_keys is not None:
-            keeping = {"token keys": _started(service, "token keys", service.token_keys.run)}
-            stack.push_async_callback(_stop_workers, service, keeping)
+        for name, loop in _loops_of_every_role(service).items():
+            stack.push_async_callback(_stop_workers, service, {name: _started(service, name, loop)})
         # Ended in the opposite order: no more requests, no more batches, and the relay publishes until the last.
         if Role.WORKERS in roles:
             stack.push_async_callback(_stop_workers, service, _start_workers(service))
         bus = Bus(service.kafka, service.liveness, session_seconds=service.settings.session_seconds)
+        service.metrics.add(bus.consumption)
         stack.push_async_callback(bus.stop)
         starting = asyncio.create_task(_start_on_kafka(service, bus, roles))
         starting.add_done_callback(partial(_stop_on_failure, stop))
@@ -139,6 +146,14 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
         _log.info("stopping")
         if starting.done():
             starting.result()
+
+
+def _loops_of_every_role(service: Service) -> dict[str, Worker]:
+    loop_lag, backlog = LoopLag(), Backlog(service.database)
+    service.metrics.ask_first(backlog.refresh)
+    service.metrics.add(service.database, backlog, loop_lag, *service.measured)
+    keys = {f"token keys {number}": keys.run for number, keys in enumerate(service.token_keys, 1)}
+    return {"loop lag": loop_lag.run, **keys}
 
 
 def _stop_requested() -> asyncio.Event:
@@ -182,6 +197,7 @@ async def _check_topics(service: Service) -> None:
 
 def _start_workers(service: Service) -> dict[str, asyncio.Task[None]]:
     relay = Relay(service.database, service.kafka, service.name)
+    service.metrics.add(relay)
     workers: dict[str, Worker] = {
         "relay": relay.run,
         "housekeeping": Housekeeping(service.database).run,
@@ -204,7 +220,8 @@ async def _stop_workers(service: Service, tasks: Mapping[str, asyncio.Task[None]
     await _cancel(list(tasks.values()))
 
 
-def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[uvicorn.Server, asyncio.Task[None]]:
+def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[Server, asyncio.Task[None]]:
+    limit = Limit(service.settings.rate_limit, service.settings.rate_burst)
     app = create_app(
         title=service.name,
         version="1",
@@ -212,35 +229,16 @@ def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[uvicorn.
         liveness=service.liveness,
         readiness=_readiness(service, roles, bus),
         verifier=service.verifier,
+        allowances=Allowances(service.database, "client", limit),
+        metrics=service.metrics,
+        body_seconds=service.settings.body_seconds,
     )
     for name, value in service.state.items():
         setattr(app.state, name, value)
-    server = _Server(_http_settings(app, service.settings))
+    server = Server(app, service.settings)
     task = asyncio.create_task(server.serve(), name="http")
     service.liveness.watch("http", task)
     return server, task
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to `run`, which stops the roles in their order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:  # noqa: ANN401 -- uvicorn's own signature
-        yield
-
-
-def _http_settings(app: FastAPI, settings: KitSettings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=int(settings.shutdown_grace),
-        limit_concurrency=1000,
-    )
 
 
 def _readiness(service: Service, roles: frozenset[Role], bus: Bus) -> Readiness:
@@ -268,7 +266,7 @@ def _database_check(service: Service) -> Check:
     return check
 
 
-def _keys_check(verifier: TokenVerifier) -> Check:
+def _keys_check(verifier: Verifier) -> Check:
     async def check() -> str | None:
         return None if verifier.ready else "none yet: is the issuer reachable?"
 
@@ -282,7 +280,7 @@ def _broker_check(kafka: Kafka) -> Check:
     return check
 
 
-async def _stop_server(service: Service, server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+async def _stop_server(service: Service, server: Server, task: asyncio.Task[None]) -> None:
     service.liveness.forget("http")
     server.should_exit = True
     await asyncio.wait([task], timeout=10)

@@ -1,9 +1,9 @@
 """What the environment decides for every service: read once at start, frozen, typed, described."""
 
 import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -12,6 +12,11 @@ PREFIX = "PORTFOLIO_BUS_"
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
+
+#: asymmetric, so that what verifies cannot sign; the kit's keys know which of them fits which key
+_SIGNING = frozenset(
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+)
 
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
@@ -43,6 +48,26 @@ class KitSettings(BaseSettings):
         pattern=r"^https?://[^\s/]+[^\s]*$",
         description="base URL of the token issuer; its keys are at {issuer_url}/auth/verify_keys",
     )
+    oidc_issuer: str | None = Field(
+        None,
+        min_length=1,
+        description="an OpenID provider whose tokens are taken, as it calls itself in `iss`; needs the next two",
+    )
+    oidc_audience: str | None = Field(None, min_length=1, description="what its tokens must have in `aud`")
+    oidc_jwks_url: str | None = Field(
+        None, pattern=r"^https?://[^\s/]+[^\s]*$", description="where it publishes its keys (its `jwks_uri`)"
+    )
+    oidc_algorithms: str = Field(
+        "RS256,ES256",
+        description="what it may sign with, parted by commas; of "
+        "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519",
+    )
+    oidc_client_claim: str = Field(
+        "sub", pattern=r"^[!-~]{1,128}$", description="the claim of its tokens that holds our client's UUID"
+    )
+    own_tokens: bool = Field(
+        default=True, description="whether config_service's tokens are taken beside those of an OpenID provider"
+    )
     http_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     http_port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
     topic_prefix: str = Field(
@@ -54,6 +79,19 @@ class KitSettings(BaseSettings):
     replication: int = Field(1, ge=1, le=32, description="replicas of every partition")
     without: Names = Field(frozenset(), description="consumers and workers that this process leaves switched off")
     log_level: LogLevel = Field("INFO", description="the least severe log line that is written")
+    rate_limit: float = Field(
+        1000.0,
+        ge=0,
+        le=1_000_000,
+        description="HTTP requests a second that each client may make in the long run, all replicas of the service "
+        "together; 0 sets no limit",
+    )
+    rate_burst: int = Field(
+        2000, ge=1, le=1_000_000, description="HTTP requests that each client may make at once, after a rest"
+    )
+    body_seconds: float = Field(
+        30.0, gt=0, le=600, description="seconds within which the body of a request must arrive"
+    )
     shutdown_grace: float = Field(
         20.0,
         gt=0,
@@ -83,6 +121,31 @@ class KitSettings(BaseSettings):
     @classmethod
     def _in_either_case(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("oidc_algorithms")
+    @classmethod
+    def _are_asymmetric(cls, value: str) -> str:
+        names = _comma_separated(value)
+        if not names or not _SIGNING.issuperset(names):
+            message = f"must be some of {', '.join(sorted(_SIGNING))}"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _names_a_provider_whole_or_not_at_all(self) -> Self:
+        named = [self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url]
+        if any(named) and not all(named):
+            message = "PORTFOLIO_BUS_OIDC_ISSUER, _OIDC_AUDIENCE and _OIDC_JWKS_URL are set together"
+            raise ValueError(message)
+        if not self.own_tokens and self.oidc_issuer is None:
+            message = "PORTFOLIO_BUS_OWN_TOKENS=false leaves no issuer at all"
+            raise ValueError(message)
+        return self
+
+    @property
+    def oidc_algorithms_allowed(self) -> tuple[str, ...]:
+        """What the OpenID provider may sign with."""
+        return tuple(_comma_separated(self.oidc_algorithms))
 
     @property
     def async_database_url(self) -> str:
@@ -150,6 +213,9 @@ def _sentence(cls: type[BaseSettings], error: ValidationError) -> str:
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         variable = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
         match fault["type"]:
+            case "value_error" if not fault["loc"]:
+                # Of several variables together, which the message names.
+                faults.append(fault["msg"].removeprefix("Value error, "))
             case "missing":
                 faults.append(f"{variable} is not set")
             case "string_pattern_mismatch":

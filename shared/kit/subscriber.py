@@ -10,6 +10,7 @@ from typing import Any
 from shared.contracts import Command, Message, Topic, redrive_topic
 
 from .received import BadCommand, LostKey, Received
+from .refusals import Refused
 from .unit_of_work import UnitOfWork
 
 #: takes messages of its types in order; one transaction holds them all
@@ -22,6 +23,10 @@ Locks = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[None]]
 Quarantine = Callable[[UnitOfWork, Sequence[LostKey]], Awaitable[None]]
 #: waits, before the transaction, for whatever the batch's decisions will rest on
 Before = Callable[[Sequence[Received[Any]]], Awaitable[None]]
+#: tells, in a handful of statements for a whole batch, which commands are refused on what the locks have shown: one
+#: entry for each, None where the command must be decided in its turn. It takes for granted that nothing was done to the
+#: command's key before, and writes nothing.
+Foresees = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[Sequence[Refused | None]]]
 
 
 async def _nothing_to_lock(_: UnitOfWork, __: Sequence[Received[Any]]) -> None:
@@ -30,6 +35,11 @@ async def _nothing_to_lock(_: UnitOfWork, __: Sequence[Received[Any]]) -> None:
 
 async def _nothing_to_wait_for(_: Sequence[Received[Any]]) -> None:
     """For groups that decide on their own rows alone."""
+
+
+async def _nothing_to_foresee(_: UnitOfWork, commands: Sequence[Received[Any]]) -> Sequence[Refused | None]:
+    """For groups whose commands are all decided in their turn."""
+    return [None] * len(commands)
 
 
 @dataclass
@@ -44,6 +54,7 @@ class Subscriber:
     patience: int = 6
     locks: Locks = _nothing_to_lock
     before: Before = _nothing_to_wait_for
+    foresees: Foresees = _nothing_to_foresee
     quarantine: Quarantine | None = None
     handlers: dict[type[Message], EventHandler] = field(default_factory=dict)
     command_handlers: dict[type[Command], CommandHandler] = field(default_factory=dict)

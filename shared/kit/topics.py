@@ -27,7 +27,9 @@ async def ensure_topics(kafka: Kafka, topics: Iterable[Topic], *, partitions: in
     try:
         created = await _create(admin, wanted, partitions, replication)
         # What the controller has created the brokers may see a moment later.
-        async for attempt in stamina.retry_context(on=TopicMissingError, timeout=10, wait_initial=0.05, wait_max=0.5):
+        async for attempt in stamina.retry_context(
+            on=TopicMissingError, attempts=None, timeout=30, wait_initial=0.05, wait_max=0.5
+        ):
             with attempt:
                 await check_partitions(admin, sorted(wanted), partitions)
     finally:

@@ -5,10 +5,11 @@ before the commit: by then the rows of their keys are locked, so that two transa
 ids in one order and commit in the other (P2).
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
+from prometheus_client import Metric
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -16,6 +17,7 @@ from shared.contracts import Message
 
 from .boundaries import Boundary, reached
 from .cause import Cause
+from .metrics import POOL_IN_USE, POOL_SIZE
 from .outbox import Outbox, OutboxSignal, Pending
 
 #: ends a transaction whose process hangs while it holds locks; the relay's cursor waits for it meanwhile
@@ -33,6 +35,7 @@ class UnitOfWork:
         self._cause = cause
         self._pending: list[Pending] = []
         self._shards: set[int] = set()
+        self._afterwards: list[Callable[[], None]] = []
 
     @property
     def cause(self) -> Cause:
@@ -50,6 +53,15 @@ class UnitOfWork:
     def wakes(self, shards: Iterable[int]) -> None:
         """Tell that a statement of the caller's own has written outbox rows of these shards."""
         self._shards.update(shards)
+
+    def once_committed(self, call: Callable[[], None]) -> None:
+        """Call this when the transaction is committed: what it tells of can be seen by then. It must not raise."""
+        self._afterwards.append(call)
+
+    def tell_committed(self) -> None:
+        """The transaction is committed."""
+        for call in self._afterwards:
+            call()
 
     def rewinds_to(self, mark: int) -> None:
         """Forget what was announced after `mark` (a savepoint was rolled back)."""
@@ -73,8 +85,17 @@ class UnitOfWork:
 class Database:
     """A service's own database: its pool, and the only way to a transaction."""
 
-    def __init__(self, url: str, outbox: Outbox, *, pool_size: int = 10, application: str = "portfolio-bus") -> None:
+    def __init__(
+        self,
+        url: str,
+        outbox: Outbox,
+        *,
+        pool_size: int = 10,
+        application: str = "portfolio-bus",
+        planner: Mapping[str, str] | None = None,
+    ) -> None:
         #: `url` begins with `postgresql+asyncpg://`; no connection is opened before the first use
+        #: `planner`: what PostgreSQL's planner may use, where it differs from the usual
         self.engine: AsyncEngine = create_async_engine(
             url,
             poolclass=AsyncAdaptedQueuePool,
@@ -90,6 +111,7 @@ class Database:
                     "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_MS,
                     "statement_timeout": _STATEMENT_MS,
                     "jit": "off",
+                    **(planner or {}),
                 },
             },
         )
@@ -108,6 +130,7 @@ class Database:
                 shards = await work.flush()
             reached(Boundary.COMMITTED)
         self.signal.wake(shards)
+        work.tell_committed()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -127,6 +150,13 @@ class Database:
             raise
         finally:
             raw.close()
+
+    def collect(self) -> Iterable[Metric]:
+        """How much of the pool is in use."""
+        pool = self.engine.pool
+        if isinstance(pool, AsyncAdaptedQueuePool):
+            yield POOL_SIZE.told({(): pool.size()})
+            yield POOL_IN_USE.told({(): pool.checkedout()})
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -1,14 +1,43 @@
 """The keys behind access tokens: made and kept by the issuer, and published."""
 
 import json
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
 
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 ALGORITHM: Final = "ES256"
 _CURVE: Final = "P-256"
+
+#: Every algorithm that an issuer may sign with, and the keys that fit it: `none` and whatever needs a shared secret
+#: are not among them, so that no setting can let them in.
+ALGORITHMS: Final[Mapping[str, tuple[str, str | None]]] = MappingProxyType(
+    {
+        **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
+        "ES256": ("EC", _CURVE),
+        "ES384": ("EC", "P-384"),
+        "ES512": ("EC", "P-521"),
+        **dict.fromkeys(("EdDSA", "Ed25519"), ("OKP", "Ed25519")),
+    }
+)
+_KINDS: Final[Mapping[str, type[RSAKey] | type[ECKey] | type[OKPKey]]] = MappingProxyType(
+    {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+)
+_SMALLEST_RSA: Final = 2048
+#: RFC 9864 gave the algorithm of that curve a name of its own.
+_SAME: Final = frozenset({"EdDSA", "Ed25519"})
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingKey:
+    """A public key with the algorithms that it may verify: the key decides on these, and not the token."""
+
+    key: RSAKey | ECKey | OKPKey
+    algorithms: tuple[str, ...]
 
 
 class SigningKey:
@@ -51,10 +80,10 @@ class KeySource(Protocol):
     def ready(self) -> bool:
         """Whether there is any key to verify with."""
 
-    def known(self, kid: str) -> ECKey | None:
+    def known(self, kid: str) -> VerifyingKey | None:
         """Give the key of that name if it is at hand."""
 
-    async def find(self, kid: str) -> ECKey | None:
+    async def find(self, kid: str) -> VerifyingKey | None:
         """Give the key of that name, asking for it where that makes sense."""
 
 
@@ -70,29 +99,49 @@ class LocalKeys:
         """Whether there is any key."""
         return bool(self._keys)
 
-    def known(self, kid: str) -> ECKey | None:
+    def known(self, kid: str) -> VerifyingKey | None:
         """Give the key of that name."""
         return self._keys.get(kid)
 
-    async def find(self, kid: str) -> ECKey | None:
+    async def find(self, kid: str) -> VerifyingKey | None:
         """Give the key of that name."""
         return self._keys.get(kid)
 
 
-def usable_keys(jwks: Any) -> dict[str, ECKey]:  # noqa: ANN401 - comes from outside
-    """Give the keys that can verify our tokens; others may stand beside them in an issuer's set."""
+def usable_keys(
+    jwks: Any,  # noqa: ANN401 - comes from outside
+    algorithms: Collection[str] = (ALGORITHM,),
+) -> dict[str, VerifyingKey]:
+    """Give the keys that can verify tokens signed by `algorithms`; others may stand beside them in an issuer's set."""
     listed = jwks.get("keys") if isinstance(jwks, Mapping) else None
     usable = {}
     for jwk in listed if isinstance(listed, list) else ():
-        if not isinstance(jwk, dict) or (jwk.get("kty"), jwk.get("crv")) != ("EC", _CURVE):
-            continue
-        if jwk.get("use", "sig") != "sig" or jwk.get("alg", ALGORITHM) != ALGORITHM:
-            continue
-        try:
-            key = ECKey.import_key(jwk)
-        except (JoseError, ValueError, TypeError):
-            continue
-        key.ensure_kid()
-        if key.kid is not None:
-            usable[key.kid] = key
+        fitting = _fitting(jwk, algorithms) if isinstance(jwk, dict) else ()
+        key = _imported(jwk) if fitting else None
+        if key is not None and key.kid is not None:
+            usable[key.kid] = VerifyingKey(key, fitting)
     return usable
+
+
+def _fitting(jwk: Mapping[str, Any], algorithms: Collection[str]) -> tuple[str, ...]:
+    kind = (jwk.get("kty"), jwk.get("crv") if jwk.get("kty") != "RSA" else None)
+    if jwk.get("use", "sig") != "sig":
+        return ()
+    only = jwk.get("alg")
+    named = _SAME if only in _SAME else {only}
+    return tuple(
+        name for name in sorted(algorithms) if ALGORITHMS.get(name) == kind and (only is None or name in named)
+    )
+
+
+def _imported(jwk: dict[str, Any]) -> RSAKey | ECKey | OKPKey | None:
+    try:
+        with warnings.catch_warnings():
+            # Of keys that are too small, which are passed over here.
+            warnings.simplefilter("ignore", SecurityWarning)
+            key = _KINDS[jwk["kty"]].import_key(jwk)
+            size = key.public_key.key_size if isinstance(key, RSAKey) else _SMALLEST_RSA
+            key.ensure_kid()
+    except (JoseError, ValueError, TypeError):
+        return None
+    return key if size >= _SMALLEST_RSA else None

@@ -3,15 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import aiohttp
-from joserfc.jwk import ECKey
 
 from shared.kit.liveness import Beat
 from shared.kit.logs import get_logger
 
-from .keys import usable_keys
+from .keys import ALGORITHM, VerifyingKey, usable_keys
 
 log = get_logger(__name__)
 
@@ -31,13 +30,15 @@ class RemoteKeys:
         url: str,
         session: Callable[[], aiohttp.ClientSession] = aiohttp.ClientSession,
         *,
+        algorithms: Collection[str] = (ALGORITHM,),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Fetch the key set from `url`, each time with a session of its own."""
+        """Fetch the key set from `url`, each time with a session of its own; keys for `algorithms` are used."""
+        self._algorithms = tuple(algorithms)
         self._url = url
         self._session = session
         self._clock = clock
-        self._keys: Mapping[str, ECKey] = {}
+        self._keys: Mapping[str, VerifyingKey] = {}
         self._asked_at: float | None = None
         self._asking = asyncio.Lock()
 
@@ -46,11 +47,11 @@ class RemoteKeys:
         """Whether a key set has been fetched, however long ago."""
         return bool(self._keys)
 
-    def known(self, kid: str) -> ECKey | None:
+    def known(self, kid: str) -> VerifyingKey | None:
         """Give the key of that name if it is in the set fetched last."""
         return self._keys.get(kid)
 
-    async def find(self, kid: str) -> ECKey | None:
+    async def find(self, kid: str) -> VerifyingKey | None:
         """Give the key of that name; asks the issuer for one that is not known, at most once in ten seconds.
 
         More often would let anyone with invented names make us flood the issuer.
@@ -88,7 +89,7 @@ class RemoteKeys:
     async def _fetch(self) -> bool:
         self._asked_at = self._clock()
         try:
-            keys = usable_keys(json.loads(await self._body()))
+            keys = usable_keys(json.loads(await self._body()), self._algorithms)
         except (aiohttp.ClientError, OSError, ValueError, RecursionError) as fault:
             log.warning("keys_not_fetched", url=self._url, fault=repr(fault), kept=len(self._keys))
             return False

@@ -13,6 +13,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError, WithJsonSchema
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema, from_json
 
+from shared.contracts.json_keys import repeated_key
+
 _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,18})?", re.ASCII)
 _NUL_ESCAPED = rb"\u0000"
 
@@ -55,7 +57,9 @@ class RequestBody(BodyPart):
             if not isinstance(value, bytes):
                 return inner(value)
             _refuse_nul(cls.__name__, value)
-            return cls.__pydantic_validator__.validate_json(value, strict=True)
+            body = cls.__pydantic_validator__.validate_json(value, strict=True)
+            _refuse_repeated_keys(cls.__name__, value)
+            return body
 
         # Not a wrap validator of the model: pydantic hands such a one Python values in JSON mode, too.
         python_schema = core_schema.no_info_wrap_validator_function(read, schema)
@@ -73,6 +77,15 @@ def _refuse_nul(title: str, body: bytes) -> None:
     fault = PydanticCustomError("nul_character", "must not contain the character NUL")
     details = [InitErrorDetails(type=fault, loc=location, input=None) for location in _nul_locations(value)]
     if details:
+        raise ValidationError.from_exception_data(title, details, input_type="json", hide_input=True)
+
+
+def _refuse_repeated_keys(title: str, body: bytes) -> None:
+    # Which of the two values is meant depends on the reader; ours would take the last in silence.
+    repeated = repeated_key(body)
+    if repeated is not None:
+        fault = PydanticCustomError("repeated_key", "stands there more than once")
+        details = [InitErrorDetails(type=fault, loc=repeated, input=None)]
         raise ValidationError.from_exception_data(title, details, input_type="json", hide_input=True)
 
 

@@ -1,14 +1,18 @@
 """The outermost layer of every request: its id, its log context, its one log line, and the last net for faults."""
 
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from shared.kit.allowances import Allowed
 from shared.kit.logs import get_logger
 
 from .headers import REQUEST_ID, taken_or_made_request_id
+from .metrics import Traffic
 from .problems import problem_for
 
 log = get_logger(__name__)
@@ -17,9 +21,10 @@ log = get_logger(__name__)
 class RequestFrame:
     """Names each request, and turns whatever escapes the application into a problem document."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Put the frame around `app`."""
+    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
+        """Put the frame around `app`, and count and time in `traffic` what goes through it."""
         self._app = app
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -28,13 +33,15 @@ class RequestFrame:
             return
         request_id = taken_or_made_request_id(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
-        answer = _Answer(send, request_id)
+        answer = _Answer(send, request_id, scope["state"])
         began = time.perf_counter()
         with bound_contextvars(request_id=request_id, correlation_id=request_id):
             try:
                 await self._with_a_net(scope, receive, answer)
             finally:
-                _tell(scope, answer.status, 1000 * (time.perf_counter() - began))
+                seconds = time.perf_counter() - began
+                self._traffic.note(scope["method"], _template_of(scope), answer.status, seconds)
+                _tell(scope, answer.status, 1000 * seconds)
 
     async def _with_a_net(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -48,17 +55,19 @@ class RequestFrame:
 
 
 class _Answer:
-    """The answer on its way out: marked with the request id, its status remembered."""
+    """The answer on its way out: marked with the request id and the client's allowance, its status remembered."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, state: Mapping[str, Any]) -> None:
         self.status: int | None = None
         self._send = send
+        self._state = state
         self._header = (REQUEST_ID, request_id.encode("ascii"))
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message.get("headers", ()), self._header]
+            allowed: Allowed | None = self._state.get("allowed")
+            headers = [*message.get("headers", ()), self._header, *(allowed.as_headers() if allowed else ())]
             if self.status == HTTPStatus.NO_CONTENT:
                 # FastAPI names a type even where there is no content.
                 headers = [header for header in headers if header[0] != b"content-type"]
@@ -70,7 +79,7 @@ def _tell(scope: Scope, status: int | None, milliseconds: float) -> None:
     template = _template_of(scope)
     principal = scope["state"].get("principal")
     # Probes come every few seconds for ever and say nothing while all is well.
-    write = log.debug if template.startswith("/health/") else log.info
+    write = log.debug if template.startswith(("/health/", "/metrics")) else log.info
     write(
         "request",
         method=scope["method"],

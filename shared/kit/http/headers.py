@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import Depends, Header
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -18,7 +19,8 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 _SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]([\x20-\x7e]{0,126}[\x21-\x7e])?")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+_IF_MATCH = r'^(\*|(W/)?"[0-9]{1,18}")$'
 _OUR_MEDIA_RANGES = ("application/json", "application/*", "*/*")
 
 
@@ -68,6 +70,26 @@ def revision_in(if_match: str | None) -> int | None:
         error = FieldError("header.if-match", "must be one entity tag as it came in ETag")
         raise InvalidRequest(errors=[error])
     return int(tag[1])
+
+
+async def _if_match(
+    if_match: Annotated[
+        str | None,
+        Header(
+            description=(
+                "The ETag of the resource as the caller knows it; it is changed only if it is still that. `*` and no"
+                " header at all mean any."
+            ),
+            json_schema_extra={"pattern": _IF_MATCH},
+            examples=['"1"'],
+        ),
+    ] = None,
+) -> int | None:
+    return revision_in(if_match)
+
+
+#: The revision that the caller has in mind, None for any: an argument of routes that change a resource.
+ExpectedRevision = Annotated[int | None, Depends(_if_match)]
 
 
 async def accepts_json(request: Request) -> None:

@@ -13,6 +13,8 @@ from shared.kit.refusals import SLUGS, FieldError, InvalidRequest
 from .headers import header_in
 
 _HEADERS_LIMIT: Final = 32 * 1024
+#: Parameters that a query may have; each is parsed, checked and searched through.
+_PARAMETERS_LIMIT: Final = 1000
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -34,6 +36,7 @@ class RequestIntake:
         _check_headers(scope)
         _check_text("path", scope.get("raw_path") or b"")
         _check_text("query", scope["query_string"])
+        _check_parameters(scope["query_string"])
         body = _Body(scope, receive, limit=self._body_limit, seconds=self._body_seconds)
         media = _media_type(scope)
         if scope["path"] in self._form_paths:
@@ -120,6 +123,11 @@ def _check_text(location: str, raw: bytes) -> None:
         raise InvalidRequest(errors=[error]) from fault
     if "\0" in text:
         raise InvalidRequest(errors=[FieldError(location, "must not contain the character NUL")])
+
+
+def _check_parameters(query: bytes) -> None:
+    if query.count(b"&") >= _PARAMETERS_LIMIT:
+        raise InvalidRequest(errors=[FieldError("query", f"has more than {_PARAMETERS_LIMIT} parameters")])
 
 
 def _media_type(scope: Scope) -> str:

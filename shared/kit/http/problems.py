@@ -96,7 +96,7 @@ def _of_refusal(scope: Scope, refused: Refused) -> ProblemResponse:
         headers["Retry-After"] = str(max(1, math.ceil(refused.retry_after)))
     if refused.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _challenge(scope)
-    return _response(scope, refused.slug, refused.detail, errors=refused.errors, headers=headers)
+    return _response(scope, refused.slug, refused.detail, code=refused.code, errors=refused.errors, headers=headers)
 
 
 def _of_starlette(scope: Scope, fault: HTTPException) -> ProblemResponse:
@@ -116,7 +116,16 @@ def _slug_of(status: int) -> str:
     return slug or (_INTERNAL if status >= HTTPStatus.INTERNAL_SERVER_ERROR else InvalidRequest.slug)
 
 
+def methods_of_plain_paths(scope: Scope) -> Mapping[str, frozenset[str]]:
+    """The methods of every path without a parameter; such a path is never taken for one with an id."""
+    methods: Mapping[str, frozenset[str]] = scope["app"].state.methods_of_plain_paths
+    return methods
+
+
 def _methods_at(scope: Scope) -> list[str]:
+    plain = methods_of_plain_paths(scope).get(scope["path"])
+    if plain is not None:
+        return [method for method in _METHODS if method in plain]
     # Starlette names only the methods of the first route that has the path; each of our routes has one method.
     routes = scope["app"].router.routes
     return [
@@ -131,12 +140,14 @@ def _response(
     slug: str,
     detail: str,
     *,
+    code: str | None = None,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     instance = raw.decode("ascii", "replace")[:_INSTANCE_SHOWN]
-    document = problem(slug, detail, instance=instance, request_id=scope["state"]["request_id"], errors=errors)
+    request_id = scope["state"]["request_id"]
+    document = problem(slug, detail, instance=instance, request_id=request_id, code=code, errors=errors)
     return ProblemResponse(document, status_code=SLUGS[slug][0], headers=headers)
 
 

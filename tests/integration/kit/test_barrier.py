@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.contracts import CONFIGURATIONS_EVENTS, ConfigurationCreated, ConfigurationState
+from shared.contracts import CONFIGURATIONS_EVENTS, ConfigurationCreated, ConfigurationState, partition_of
 from shared.kit.barrier import BarrierNotPassedError, ReadBarrier
 from shared.kit.kafka import Kafka
 from shared.kit.received import Received
@@ -87,6 +87,28 @@ async def test_it_waits_for_a_slow_keeper_and_gives_up_in_time(
         keeper.gate.set()
         await waiting
 
+    assert account in keeper.copies
+
+
+async def test_of_a_topic_with_keys_of_another_kind_it_waits_for_every_partition(
+    kafka: Kafka, database: Database, barrier: ReadBarrier, keeper: Keeper
+) -> None:
+    whole = ReadBarrier(kafka, database, GROUP, [CONFIGURATIONS_EVENTS], PARTITIONS, whole=[CONFIGURATIONS_EVENTS])
+    account = uuid4()
+    elsewhere = next(
+        str(key)
+        for key in iter(uuid4, None)
+        if partition_of(str(key), PARTITIONS) != partition_of(str(account), PARTITIONS)
+    )
+    keeper.gate.clear()
+    async with consuming(kafka, database, keeper.subscriber):
+        await send(kafka, configuration_created(account))
+        await barrier.wait([elsewhere], seconds=5)
+        with pytest.raises(BarrierNotPassedError):
+            await whole.wait([elsewhere], seconds=0.3)
+        keeper.gate.set()
+        await whole.wait([elsewhere])
+    await whole.close()
     assert account in keeper.copies
 
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -18,10 +19,20 @@ from sqlalchemy.exc import OperationalError
 from yarl import URL
 
 from shared.kit.auth import LocalKeys, Principal, SigningKey, TokenIssuer, TokenVerifier, requires
-from shared.kit.http import BodyPart, DecimalText, RequestBody, cause_of, create_app, etag_of
+from shared.kit.http import (
+    BodyPart,
+    BoundedConnection,
+    DecimalText,
+    ExpectedRevision,
+    RequestBody,
+    cause_of,
+    create_app,
+    etag_of,
+    refuses,
+)
 from shared.kit.liveness import Liveness, Readiness
 from shared.kit.paging import Listing, Page, paged_by
-from shared.kit.refusals import Conflict, FieldError, TooManyRequests, Unprocessable
+from shared.kit.refusals import Conflict, FieldError, TooManyRequests, Unprocessable, refuse_unless_current
 
 Served = AbstractAsyncContextManager[str]
 Serve = Callable[[Any], Served]
@@ -41,7 +52,7 @@ def serve() -> Serve:
     @asynccontextmanager
     async def serving(app: Any) -> AsyncIterator[str]:
         listener = socket.create_server(("127.0.0.1", 0))
-        server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        server = _Server(uvicorn.Config(app, http=BoundedConnection, log_config=None, access_log=False, lifespan="off"))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with asyncio.timeout(10):
@@ -109,6 +120,10 @@ def _routes() -> APIRouter:
     async def pause(thing_id: UUID) -> None:
         """Take no body."""
 
+    @router.get("/types")
+    async def types() -> dict[str, list[str]]:
+        return {"data": []}
+
     @router.get("/{thing_id}")
     async def read(thing_id: UUID) -> Thing:
         return Thing(allocation_id=thing_id, amount=Decimal("100.00"))
@@ -119,13 +134,24 @@ def _routes() -> APIRouter:
 
     @router.get("")
     async def listed(page: Annotated[Page, Depends(paged_by("created_at", "name", order="desc"))]) -> Listing[Thing]:
-        return Listing[Thing].of(page, [Thing(allocation_id=uuid4(), amount=None)], 1)
+        value = "a name" if page.sort == "name" else datetime.now(UTC)
+        cursor = page.cursor_behind(value, uuid4()) if page.limit == 1 else None
+        return Listing[Thing].of(page, [Thing(allocation_id=uuid4(), amount=None)], 1, cursor)
+
+    @router.put("/{thing_id}", responses=refuses(_TooManyThings, etag=True))
+    async def put(thing_id: UUID, body: MakeThing, expected: ExpectedRevision) -> Thing:
+        refuse_unless_current(expected, 3)
+        return Thing(allocation_id=thing_id, amount=body.amount)
 
     return router
 
 
 def _others() -> APIRouter:
     router = APIRouter()
+
+    @router.get("/others")
+    async def others(page: Annotated[Page, Depends(paged_by("created_at", "name"))]) -> Listing[Thing]:
+        return Listing[Thing].of(page, [], 0)
 
     @router.get("/fails/{how}")
     async def fails(how: str) -> None:

@@ -1,18 +1,21 @@
 """The command line of config_service: migrate, run, redrive, client-create."""
 
 import json
+import sys
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
 from shared.kit.command_line import in_loop, main, service_commands
+from shared.kit.logs import configure_logs
 from shared.kit.refusals import Refused
 from shared.kit.service import Service
 
 from .app import build
 from .domain import Credentials
 from .settings import Settings
-from .use_cases import create_client
+from .use_cases import create_client, note_client
 
 _NAME = "config_service"
 
@@ -36,6 +39,9 @@ def commands() -> typer.Typer:
             made = in_loop(make, build, Settings, _NAME)
         except Refused as refused:
             raise SystemExit(refused.detail) from None
+        # The secret alone stands on stdout, so that it can be piped on.
+        configure_logs(_NAME, stream=sys.stderr)
+        note_client("client created", UUID(made.client_id), "command line", scopes=sorted(scopes.split()))
         typer.echo(json.dumps(vars(made)))
 
     return app

@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 
-from joserfc.jwk import ECKey
-
 from services.config_service import use_cases
-from shared.kit.auth import LocalKeys, TokenIssuer
+from shared.kit.auth import LocalKeys, TokenIssuer, VerifyingKey
 from shared.kit.faults import INFRASTRUCTURE
 from shared.kit.logs import get_logger
 from shared.kit.refusals import Unavailable
@@ -54,11 +52,11 @@ class OwnKeys:
         """Whether the keys are opened."""
         return self._public.ready
 
-    def known(self, kid: str) -> ECKey | None:
+    def known(self, kid: str) -> VerifyingKey | None:
         """Give the public key of that name."""
         return self._public.known(kid)
 
-    async def find(self, kid: str) -> ECKey | None:
+    async def find(self, kid: str) -> VerifyingKey | None:
         """Give the public key of that name."""
         return self._public.known(kid)
 

@@ -1,6 +1,6 @@
 """Accounts: what becomes of them, and which may be configured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Final
@@ -53,6 +53,35 @@ class AccountChange:
     name: str | Unchanged | None = UNCHANGED
     portfolio_id: UUID | Unchanged | None = UNCHANGED
 
+    @property
+    def portfolio_named(self) -> UUID | None:
+        """The ledger portfolio that the account is to belong to from now on, if the change names one."""
+        return None if self.portfolio_id is UNCHANGED else self.portfolio_id
+
+
+@dataclass(frozen=True)
+class AccountFilter:
+    """Which of a client's accounts are asked for; None means any."""
+
+    status: AccountStatus | None = None
+    type: AccountType | None = None
+    user_id: UUID | None = None
+    portfolio_id: UUID | None = None
+
+    @property
+    def named(self) -> dict[str, object]:
+        """What is asked for, by the account's field."""
+        return {field: value for field, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ConfiguredAccount:
+    """An account, with the configuration that it has now."""
+
+    account: Account
+    configuration_version: int
+    configured_at: datetime
+
 
 class AccountNotFound(NotFound):
     """There is no such account."""
@@ -76,6 +105,16 @@ class AccountNotForPortfolios(Unprocessable):
 
 class AccountNotActive(Unprocessable):
     """Only accounts that are ACTIVE can be configured."""
+
+
+def changed(account: Account, change: AccountChange, *, configured: bool) -> Account:
+    """Give the account as it will be, but for its revision; raises AccountClosed or AccountStillConfigured."""
+    return replace(
+        account,
+        status=status_after(account, change, configured=configured),
+        name=account.name if change.name is UNCHANGED else change.name,
+        portfolio_id=account.portfolio_id if change.portfolio_id is UNCHANGED else change.portfolio_id,
+    )
 
 
 def status_after(account: Account, change: AccountChange, *, configured: bool) -> AccountStatus:

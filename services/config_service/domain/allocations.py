@@ -38,6 +38,18 @@ class NewAllocation:
     allocation: tuple[AllocationItem, ...]
 
 
+@dataclass(frozen=True)
+class AllocationFilter:
+    """Which of a client's allocations are asked for."""
+
+    #: those made at this moment or later
+    since: datetime | None = None
+    #: those made before this moment
+    before: datetime | None = None
+    #: those that hold at least one of these instruments; of none, any
+    instrument_ids: tuple[str, ...] = ()
+
+
 class AllocationNotFound(NotFound):
     """There is no such allocation."""
 

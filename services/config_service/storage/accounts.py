@@ -3,15 +3,15 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Select, func, insert, select, tuple_, update
+from sqlalchemy import Boolean, RowMapping, Select, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.config_service.domain import Account, NewAccount
-from shared.contracts import AccountStatus, new_id
-from shared.kit.paging import Page
+from services.config_service.domain import Account, AccountFilter, ConfiguredAccount, NewAccount
+from shared.contracts import new_id
+from shared.kit.listing import page_of
+from shared.kit.paging import Page, Part
 
-from .listing import page_of
-from .tables import accounts
+from .tables import accounts, configurations
 
 #: all of an account but its owner, who is known to whoever asks
 _ACCOUNT = [column for column in accounts.c if column.name != "client_id"]
@@ -28,6 +28,35 @@ async def lock_account(connection: AsyncConnection, client_id: UUID, account_id:
     return await _one(connection, _of(client_id, account_id).with_for_update(key_share=True))
 
 
+#: The account is locked before the allocation is held, as everywhere: the second is looked for only with the first.
+_LOCK_WITH_ALLOCATION = text(
+    """
+    WITH account AS MATERIALIZED (
+        SELECT * FROM accounts WHERE account_id = :account_id AND client_id = :client_id FOR NO KEY UPDATE),
+    held AS MATERIALIZED (
+        SELECT allocation_id FROM allocations
+        WHERE allocation_id = :allocation_id AND client_id = :client_id AND deleted_at IS NULL
+          AND EXISTS (SELECT FROM account)
+        FOR SHARE)
+    SELECT account.*, held.allocation_id IS NOT NULL AS allocation_known FROM account LEFT JOIN held ON true
+    """
+    # By name: by position the types would fall on the wrong columns, since `account.*` begins with the client.
+).columns(allocation_known=Boolean, **{each.name: each.type for each in accounts.c})
+
+
+async def lock_account_with_allocation(
+    connection: AsyncConnection, client_id: UUID, account_id: UUID, allocation_id: UUID
+) -> tuple[Account | None, bool]:
+    """The account, locked, and whether the client has the allocation, which is held then: both in one statement."""
+    asked = {"client_id": client_id, "account_id": account_id, "allocation_id": allocation_id}
+    row = (await connection.execute(_LOCK_WITH_ALLOCATION, asked)).mappings().one_or_none()
+    if row is None:
+        return None, False
+    columns = {name: value for name, value in row.items() if name != "client_id"}
+    known: bool = columns.pop("allocation_known")
+    return Account(**columns), known
+
+
 async def lock_accounts(connection: AsyncConnection, owned: Collection[tuple[UUID, UUID]]) -> None:
     """Lock the accounts of `owned` (pairs of client and account) that there are, in the order that everybody keeps."""
     theirs = tuple_(accounts.c.client_id, accounts.c.account_id).in_(owned)
@@ -35,12 +64,32 @@ async def lock_accounts(connection: AsyncConnection, owned: Collection[tuple[UUI
     await connection.execute(in_order.with_for_update(key_share=True))
 
 
-async def accounts_of(connection: AsyncConnection, client_id: UUID, page: Page) -> tuple[list[Account], int]:
-    """A page of the client's accounts, and how many it has."""
-    rows, total = await page_of(
-        connection, select(*_ACCOUNT).where(accounts.c.client_id == client_id), page, tie_breaker="account_id"
+async def accounts_of(connection: AsyncConnection, client_id: UUID, wanted: AccountFilter, page: Page) -> Part[Account]:
+    """A page of the client's accounts."""
+    named = (accounts.c[field] == value for field, value in wanted.named.items())
+    theirs = select(*_ACCOUNT).where(accounts.c.client_id == client_id, *named)
+    rows = await page_of(connection, theirs, page, id_column="account_id")
+    return rows.of(lambda row: Account(**row))
+
+
+async def accounts_configured_with(
+    connection: AsyncConnection, client_id: UUID, allocation_id: UUID, page: Page
+) -> Part[ConfiguredAccount]:
+    """A page of the client's accounts that are configured with an allocation."""
+    # The configuration's columns wherever they order the list: its index does not know the account's.
+    ordering = configurations.c.account_id, configurations.c.created_at.label("configured_at")
+    shown = [column for column in _ACCOUNT if column.name != "account_id"]
+    configured = (
+        select(*ordering, configurations.c.version.label("configuration_version"), *shown)
+        .join(configurations, configurations.c.account_id == accounts.c.account_id)
+        .where(
+            configurations.c.client_id == client_id,
+            configurations.c.allocation_id == allocation_id,
+            configurations.c.configured,
+        )
     )
-    return [Account(**row) for row in rows], total
+    rows = await page_of(connection, configured, page, id_column="account_id")
+    return rows.of(_configured)
 
 
 async def add_account(connection: AsyncConnection, client_id: UUID, new: NewAccount) -> Account:
@@ -52,20 +101,30 @@ async def add_account(connection: AsyncConnection, client_id: UUID, new: NewAcco
     return Account(**(await connection.execute(added.returning(*_ACCOUNT))).mappings().one())
 
 
-async def change_account(
-    connection: AsyncConnection, account_id: UUID, *, status: AccountStatus, name: str | None
-) -> Account:
-    """Give a locked account its new state, under its next revision."""
+async def change_account(connection: AsyncConnection, account: Account) -> Account:
+    """Give a locked account its new status, name and portfolio, under its next revision."""
     changed = (
         update(accounts)
-        .where(accounts.c.account_id == account_id)
-        .values(status=status, name=name, revision=accounts.c.revision + 1, updated_at=func.statement_timestamp())
+        .where(accounts.c.account_id == account.account_id)
+        .values(
+            status=account.status,
+            name=account.name,
+            portfolio_id=account.portfolio_id,
+            revision=accounts.c.revision + 1,
+            updated_at=func.statement_timestamp(),
+        )
     )
     return Account(**(await connection.execute(changed.returning(*_ACCOUNT))).mappings().one())
 
 
 def _of(client_id: UUID, account_id: UUID) -> Select[tuple[object, ...]]:
     return select(*_ACCOUNT).where(accounts.c.account_id == account_id, accounts.c.client_id == client_id)
+
+
+def _configured(row: RowMapping) -> ConfiguredAccount:
+    columns = {**row}
+    version, since = columns.pop("configuration_version"), columns.pop("configured_at")
+    return ConfiguredAccount(Account(**columns), version, since)
 
 
 async def _one(connection: AsyncConnection, wanted: Select[tuple[object, ...]]) -> Account | None:

@@ -1,16 +1,18 @@
 """Allocations. One that was deleted keeps its row, for its revision, and is seen by nobody."""
 
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import orjson
-from sqlalchemy import RowMapping, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.config_service.domain import Allocation, NewAllocation
+from services.config_service.domain import Allocation, AllocationFilter, NewAllocation
 from shared.contracts import AllocationItem, new_id
-from shared.kit.paging import Page
+from shared.kit.listing import page_of
+from shared.kit.paging import Page, Part
 
-from .listing import page_of
 from .tables import allocations
 
 #: all of an allocation but its owner, who is known to whoever asks
@@ -22,9 +24,11 @@ async def allocation_of(connection: AsyncConnection, client_id: UUID, allocation
     return await _one(connection, _of(client_id, allocation_id))
 
 
-async def hold_allocation(connection: AsyncConnection, client_id: UUID, allocation_id: UUID) -> Allocation | None:
-    """The allocation, which cannot be deleted before the commit: it is about to be used."""
-    return await _one(connection, _of(client_id, allocation_id).with_for_update(read=True))
+async def hold_allocation(connection: AsyncConnection, client_id: UUID, allocation_id: UUID) -> bool:
+    """Whether the client has the allocation, which cannot be deleted before the commit then: it is about to be used."""
+    # Its list may be long, and nothing of it matters here.
+    held = _of(client_id, allocation_id).with_only_columns(allocations.c.allocation_id).with_for_update(read=True)
+    return (await connection.execute(held)).first() is not None
 
 
 async def lock_allocation(connection: AsyncConnection, client_id: UUID, allocation_id: UUID) -> Allocation | None:
@@ -32,10 +36,24 @@ async def lock_allocation(connection: AsyncConnection, client_id: UUID, allocati
     return await _one(connection, _of(client_id, allocation_id).with_for_update(key_share=True))
 
 
-async def allocations_of(connection: AsyncConnection, client_id: UUID, page: Page) -> tuple[list[Allocation], int]:
-    """A page of the client's allocations, and how many it has."""
-    rows, total = await page_of(connection, _all_of(client_id), page, tie_breaker="allocation_id")
-    return [_allocation(row) for row in rows], total
+async def allocations_of(
+    connection: AsyncConnection, client_id: UUID, wanted: AllocationFilter, page: Page
+) -> Part[Allocation]:
+    """A page of the client's allocations."""
+    theirs = _all_of(client_id).where(*_conditions(client_id, wanted))
+    rows = await page_of(connection, theirs, page, id_column="allocation_id")
+    return rows.of(_allocation)
+
+
+def _conditions(client_id: UUID, wanted: AllocationFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.since is not None:
+        yield allocations.c.created_at >= wanted.since
+    if wanted.before is not None:
+        yield allocations.c.created_at < wanted.before
+    if wanted.instrument_ids:
+        # Written as the index has it.
+        held = func.instruments_held(allocations.c.client_id, allocations.c.allocation, type_=ARRAY(Text))
+        yield held.overlap([f"{client_id}/{instrument_id}" for instrument_id in wanted.instrument_ids])
 
 
 async def add_allocation(connection: AsyncConnection, client_id: UUID, new: NewAllocation) -> Allocation:
@@ -45,12 +63,27 @@ async def add_allocation(connection: AsyncConnection, client_id: UUID, new: NewA
         allocation_id=new_id(),
         client_id=client_id,
         name=new.name,
-        allocation=[item.model_dump(mode="json") for item in new.allocation],
+        allocation=_written(new.allocation),
         revision=1,
         created_at=moment,
         updated_at=moment,
     )
     return _allocation((await connection.execute(added.returning(*_ALLOCATION))).mappings().one())
+
+
+async def replace_allocation(connection: AsyncConnection, allocation_id: UUID, new: NewAllocation) -> Allocation | None:
+    """Give a locked allocation its new name and list, under its next revision; None if all is so already."""
+    written: dict[str, object] = {"name": new.name, "allocation": _written(new.allocation)}
+    replaced = (
+        update(allocations)
+        .where(
+            allocations.c.allocation_id == allocation_id,
+            or_(*(allocations.c[name].is_distinct_from(value) for name, value in written.items())),
+        )
+        .values(**written, revision=allocations.c.revision + 1, updated_at=func.statement_timestamp())
+    )
+    row = (await connection.execute(replaced.returning(*_ALLOCATION))).mappings().one_or_none()
+    return None if row is None else _allocation(row)
 
 
 async def delete_allocation(connection: AsyncConnection, allocation_id: UUID) -> Allocation:
@@ -75,6 +108,10 @@ def _of(client_id: UUID, allocation_id: UUID) -> Select[tuple[object, ...]]:
 async def _one(connection: AsyncConnection, wanted: Select[tuple[object, ...]]) -> Allocation | None:
     row = (await connection.execute(wanted)).mappings().one_or_none()
     return None if row is None else _allocation(row)
+
+
+def _written(items: Sequence[AllocationItem]) -> list[dict[str, object]]:
+    return [item.model_dump(mode="json") for item in items]
 
 
 def _allocation(row: RowMapping) -> Allocation:

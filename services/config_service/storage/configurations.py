@@ -7,9 +7,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.config_service.domain import Configuration
-from shared.kit.paging import Page
+from shared.kit.listing import page_of
+from shared.kit.paging import Page, Part
 
-from .listing import page_of
 from .tables import configurations
 
 #: all of a configuration but its owner, who is known to whoever asks
@@ -25,13 +25,13 @@ async def configuration_of(connection: AsyncConnection, client_id: UUID, account
 
 async def configurations_of(
     connection: AsyncConnection, client_id: UUID, allocation_id: UUID | None, page: Page
-) -> tuple[list[Configuration], int]:
-    """A page of the client's configurations, with one allocation or with any, and how many there are."""
+) -> Part[Configuration]:
+    """A page of the client's configurations, with one allocation or with any."""
     wanted = _all_of(client_id)
     if allocation_id is not None:
         wanted = wanted.where(configurations.c.allocation_id == allocation_id)
-    rows, total = await page_of(connection, wanted, page, tie_breaker="account_id")
-    return [Configuration(**row) for row in rows], total
+    rows = await page_of(connection, wanted, page, id_column="account_id")
+    return rows.of(lambda row: Configuration(**row))
 
 
 async def configure(
@@ -55,10 +55,28 @@ async def configure(
     return None if row is None else Configuration(**row)
 
 
-async def delete_configuration(connection: AsyncConnection, client_id: UUID, account_id: UUID) -> Configuration | None:
-    """Delete a locked account's configuration, under its next revision; None if it has none."""
+async def change_configuration(connection: AsyncConnection, account_id: UUID, allocation_id: UUID) -> Configuration:
+    """Give a locked account's configuration another allocation, under the same version and its next revision."""
+    changed = (
+        update(configurations)
+        .where(configurations.c.account_id == account_id, configurations.c.configured)
+        .values(
+            allocation_id=allocation_id,
+            revision=configurations.c.revision + 1,
+            updated_at=func.statement_timestamp(),
+        )
+    )
+    return Configuration(**(await connection.execute(changed.returning(*_CONFIGURATION))).mappings().one())
+
+
+async def delete_configuration(
+    connection: AsyncConnection, client_id: UUID, account_id: UUID, expected: int | None = None
+) -> Configuration | None:
+    """Delete a locked account's configuration, under its next revision; None if it has none at that revision."""
     moment = func.statement_timestamp()
-    mine = configurations.c.account_id == account_id, configurations.c.client_id == client_id
+    mine = [configurations.c.account_id == account_id, configurations.c.client_id == client_id]
+    if expected is not None:
+        mine.append(configurations.c.revision == expected)
     deleted = (
         update(configurations)
         .where(*mine, configurations.c.configured)

@@ -25,10 +25,20 @@ clients = Table(
     metadata,
     Column("client_id", Uuid, primary_key=True),
     Column("name", Text),
-    Column("secret_hash", Text),
     Column("scopes", ARRAY(Text)),
+    Column("revision", BigInteger),
     Column("created_at", _moment),
+    Column("updated_at", _moment),
     Column("revoked_at", _moment),
+)
+
+client_secrets = Table(
+    "client_secrets",
+    metadata,
+    Column("client_id", Uuid, primary_key=True),
+    Column("secret_hash", Text, primary_key=True),
+    Column("created_at", _moment),
+    Column("valid_until", _moment),
 )
 
 signing_keys = Table(
@@ -76,6 +86,46 @@ configurations = Table(
     Column("version", BigInteger),
     Column("revision", BigInteger),
     Column("configured", Boolean),
+    Column("created_at", _moment),
+    Column("updated_at", _moment),
+    Column("deleted_at", _moment),
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("organization_id", Uuid, primary_key=True),
+    Column("client_id", Uuid),
+    Column("legal_name", Text),
+    Column("legal_document", Text),
+    Column("created_at", _moment),
+    Column("updated_at", _moment),
+)
+
+ledgers = Table(
+    "ledgers",
+    metadata,
+    Column("ledger_id", Uuid, primary_key=True),
+    Column("client_id", Uuid),
+    Column("organization_id", Uuid),
+    Column("name", Text),
+    Column("created_at", _moment),
+    Column("updated_at", _moment),
+)
+
+portfolios = Table(
+    "portfolios",
+    metadata,
+    Column("portfolio_id", Uuid, primary_key=True),
+    Column("client_id", Uuid),
+    Column("organization_id", Uuid),
+    Column("ledger_id", Uuid),
+    Column("name", Text),
+    Column("entity_id", Text),
+    Column("status_code", Text),
+    Column("status_description", Text),
+    Column("metadata", JSONB),
+    Column("revision", BigInteger),
     Column("created_at", _moment),
     Column("updated_at", _moment),
     Column("deleted_at", _moment),

@@ -1,5 +1,6 @@
 """A client that calls config_service, and builders of what it sends."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,7 +22,8 @@ class Answer:
 
     status: int
     body: Any
-    headers: dict[str, str]
+    #: by their names in any case
+    headers: Mapping[str, str]
 
     @property
     def at_fault(self) -> list[str]:
@@ -55,13 +57,25 @@ class Caller:
         return await self._answer("GET", path, headers=self.headers)
 
     async def post(self, path: str, body: Any, **headers: str) -> Answer:
-        return await self._answer("POST", path, json=body, headers={**self.headers, **headers})
+        """Ask for something to be made, under a new Idempotency-Key unless `headers` has one."""
+        sent = {**self.headers, "Idempotency-Key": str(uuid4()), **headers}
+        return await self._answer("POST", path, json=body, headers=sent)
 
-    async def patch(self, path: str, body: Any) -> Answer:
-        return await self._answer("PATCH", path, json=body, headers=self.headers)
+    async def post_nothing(self, path: str) -> Answer:
+        """POST without a body."""
+        return await self._answer("POST", path, headers=self.headers)
 
-    async def delete(self, path: str) -> Answer:
-        return await self._answer("DELETE", path, headers=self.headers)
+    async def patch(self, path: str, body: Any, *, if_match: str | None = None) -> Answer:
+        return await self._answer("PATCH", path, json=body, headers=self._with(if_match))
+
+    async def put(self, path: str, body: Any, *, if_match: str | None = None) -> Answer:
+        return await self._answer("PUT", path, json=body, headers=self._with(if_match))
+
+    async def delete(self, path: str, *, if_match: str | None = None) -> Answer:
+        return await self._answer("DELETE", path, headers=self._with(if_match))
+
+    def _with(self, if_match: str | None) -> dict[str, str]:
+        return self.headers if if_match is None else {**self.headers, "If-Match": if_match}
 
     async def an_account(self, **changes: Any) -> str:
         """Open an account; answers its id."""
@@ -89,4 +103,4 @@ class Caller:
     async def _answer(self, method: str, path: str, **sent: Any) -> Answer:
         async with self.session.request(method, path, **sent) as response:
             body = await response.json(content_type=None) if await response.read() else None
-            return Answer(response.status, body, dict(response.headers))
+            return Answer(response.status, body, response.headers)

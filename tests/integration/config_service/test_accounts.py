@@ -92,7 +92,10 @@ async def test_a_patch_that_changes_nothing_announces_nothing(caller: Caller, ka
     assert [each.message.model_dump()["revision"] for each in said] == [1, 2]
 
 
-@pytest.mark.parametrize(("body", "field"), [({"status": None}, "body.status"), ({"type": "TRADING"}, "body.type")])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"status": None}, "body.status"), ({"status": "OPEN"}, "body.status"), ({"type": "TRADING"}, "body.type")],
+)
 async def test_what_cannot_be_changed_is_refused_by_field(caller: Caller, body: dict[str, Any], field: str) -> None:
     refused = await caller.patch(f"/accounts/{await caller.an_account()}", body)
     assert (refused.status, refused.at_fault) == (400, [field])
@@ -151,7 +154,7 @@ async def test_accounts_are_listed_page_by_page_in_either_order(caller: Caller) 
     page = await caller.get("/accounts?limit=2&offset=1")
     assert [account["account_id"] for account in page.body["data"]] == opened[1:]
     meta = {"offset": 1, "limit": 2, "count": 2, "total_count": 3, "sort": "created_at", "order": "asc"}
-    assert page.body["meta"] == meta
+    assert page.body["meta"] == {**meta, "next_cursor": None}
     newest = await caller.get("/accounts?limit=1&order=desc")
     assert [account["account_id"] for account in newest.body["data"]] == opened[-1:]
     assert (await caller.get("/accounts?sort=name")).at_fault == ["query.sort"]

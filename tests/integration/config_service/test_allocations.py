@@ -36,6 +36,60 @@ async def test_making_and_deleting_are_announced_with_the_whole_allocation(calle
     assert told["deleted_at"] == told["updated_at"] > told["created_at"]
 
 
+async def test_a_replaced_allocation_has_the_new_name_and_list_and_is_announced_whole(
+    caller: Caller, kafka: Kafka
+) -> None:
+    made = await caller.post(ALLOCATIONS, {"name": "Old", "allocation": HALVES})
+    path = f"{ALLOCATIONS}/{made.body['allocation_id']}"
+    whole = {"name": "New", "allocation": [{**HALVES[0], "weight": "1.00"}]}
+    replaced = await caller.put(path, whole)
+    assert (replaced.status, replaced.body) == (
+        200,
+        {**made.body, **whole, "updated_at": replaced.body["updated_at"]},
+    )
+    assert (await caller.get(path)).body == replaced.body
+    _, changed = await events(kafka, ALLOCATIONS_EVENTS, made.body["allocation_id"], 2)
+    assert changed.type == "AllocationChanged"
+    assert changed.message.model_dump(mode="json") == {**replaced.body, "revision": 2, "deleted_at": None}
+
+
+async def test_a_list_is_complete_so_that_a_name_that_is_left_out_is_taken_away(caller: Caller) -> None:
+    made = await caller.post(ALLOCATIONS, {"name": "Old", "allocation": HALVES})
+    replaced = await caller.put(f"{ALLOCATIONS}/{made.body['allocation_id']}", {"allocation": HALVES})
+    assert (replaced.status, replaced.body["name"]) == (200, None)
+
+
+async def test_a_replacement_that_changes_nothing_announces_nothing(caller: Caller, kafka: Kafka) -> None:
+    body = {"name": "Same", "allocation": HALVES}
+    made = await caller.post(ALLOCATIONS, body)
+    path = f"{ALLOCATIONS}/{made.body['allocation_id']}"
+    same = await caller.put(path, body)
+    assert (same.status, same.body, same.headers["ETag"]) == (200, made.body, '"1"')
+    await caller.delete(path)
+    said = await events(kafka, ALLOCATIONS_EVENTS, made.body["allocation_id"], 2)
+    assert [each.type for each in said] == ["AllocationCreated", "AllocationDeleted"]
+
+
+async def test_an_allocation_that_is_used_may_be_replaced_and_its_configurations_stay(caller: Caller) -> None:
+    configuration = await caller.a_configuration()
+    path = f"{ALLOCATIONS}/{configuration['allocation_id']}"
+    assert (await caller.put(path, {"allocation": [{**HALVES[0], "weight": "1"}]})).status == 200
+    assert (await caller.get(f"/portfolios/configurations/{configuration['account_id']}")).body == configuration
+
+
+async def test_replacing_and_deleting_at_once_are_announced_in_the_order_of_their_revisions(
+    caller: Caller, kafka: Kafka
+) -> None:
+    allocation_id = await caller.an_allocation()
+    path = f"{ALLOCATIONS}/{allocation_id}"
+    bodies = [{"name": f"name {n}", "allocation": HALVES} for n in range(10)]
+    answers = await asyncio.gather(*(caller.put(path, body) for body in bodies), caller.delete(path))
+    count = 1 + sum(answer.status in {200, 204} for answer in answers)
+    said = [each.message.model_dump() for each in await events(kafka, ALLOCATIONS_EVENTS, allocation_id, count)]
+    assert [each["revision"] for each in said] == list(range(1, count + 1))
+    assert [each["deleted_at"] is None for each in said] == [True] * (count - 1) + [False]
+
+
 async def test_a_deleted_allocation_is_gone(caller: Caller) -> None:
     allocation_id = await caller.an_allocation()
     gone = await caller.delete(f"{ALLOCATIONS}/{allocation_id}")
@@ -93,11 +147,14 @@ async def test_a_bad_allocation_is_refused_by_field_and_not_made(caller: Caller,
     refused = await caller.post(ALLOCATIONS, {"allocation": allocation})
     assert (refused.status, refused.at_fault) == (400, [field])
     assert (await caller.get(ALLOCATIONS)).body["meta"]["total_count"] == 0
+    replaced = await caller.put(f"{ALLOCATIONS}/{await caller.an_allocation()}", {"allocation": allocation})
+    assert (replaced.status, replaced.at_fault) == (400, [field])
 
 
 async def test_another_clients_allocation_is_404_to_read_to_delete_and_to_use(caller: Caller, stranger: Caller) -> None:
     allocation_id = await caller.an_allocation()
     assert (await stranger.get(f"{ALLOCATIONS}/{allocation_id}")).status == 404
+    assert (await stranger.put(f"{ALLOCATIONS}/{allocation_id}", {"allocation": HALVES})).status == 404
     assert (await stranger.delete(f"{ALLOCATIONS}/{allocation_id}")).status == 404
     link = {"account_id": await stranger.an_account(), "allocation_id": allocation_id}
     assert (await stranger.post("/portfolios/configurations", link)).status == 404

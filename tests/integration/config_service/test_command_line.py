@@ -30,8 +30,15 @@ async def _client_create(system: RunningSystem, scopes: str) -> tuple[int | None
 async def test_client_create_prints_one_line_of_json_with_which_the_client_signs_in(
     system: RunningSystem, session: aiohttp.ClientSession
 ) -> None:
-    status, out, _ = await _client_create(system, "accounts:read orders:admin")
+    status, out, err = await _client_create(system, "accounts:read orders:admin")
     assert (status, out.count("\n")) == (0, 1)
+    audit = json.loads(err)
+    assert (audit["event"], audit["by"], audit["subject"]) == (
+        "client created",
+        "command line",
+        json.loads(out)["client_id"],
+    )
+    assert json.loads(out)["client_secret"] not in err
     caller = Caller(session, Credentials(**json.loads(out)))
     answer = await caller.token()
     assert (answer.status, answer.body["scope"]) == (200, "accounts:read orders:admin")

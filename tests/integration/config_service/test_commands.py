@@ -13,6 +13,7 @@ from shared.contracts import (
     CONFIGURATIONS_COMMANDS,
     CONFIGURATIONS_EVENTS,
     AccountCreated,
+    ChangeConfiguration,
     CommandAccepted,
     CommandRejected,
     CreateConfiguration,
@@ -61,6 +62,50 @@ async def test_a_command_does_what_the_request_does_and_is_answered_with_what_th
     assert (first.type, second.type) == ("ConfigurationCreated", "ConfigurationDeleted")
     assert (first.envelope.correlation_id, first.envelope.causation_id) == ("story", "c1")
     assert (first.envelope.client_id, second.envelope.causation_id) == (caller.client_id, "d1")
+
+
+async def test_a_command_switches_the_target_and_is_answered_with_what_http_shows(caller: Caller, kafka: Kafka) -> None:
+    configuration = await caller.a_configuration()
+    account_id, target = UUID(configuration["account_id"]), UUID(await caller.an_allocation())
+    change = ChangeConfiguration(account_id=account_id, allocation_id=target)
+    await send(kafka, a_record(change, caller.client_id, id="t1", correlation_id="story"))
+    (reply,) = await replies_to(kafka, ["t1"], change.key)
+
+    assert isinstance(reply.message, CommandAccepted)
+    shown = (await caller.get(f"/portfolios/configurations/{account_id}")).body
+    assert reply.message.resource == shown
+    assert (shown["allocation_id"], shown["version"]) == (str(target), configuration["version"])
+    _, changed = await events(kafka, CONFIGURATIONS_EVENTS, change.key, 2)
+    assert (changed.type, changed.envelope.causation_id) == ("ConfigurationChanged", "t1")
+    # Under another id the same is accepted again, and announces nothing, since nothing changes.
+    await send(kafka, a_record(change, caller.client_id, id="t2"))
+    (again,) = await replies_to(kafka, ["t2"], change.key)
+    assert isinstance(again.message, CommandAccepted)
+    assert again.message.resource == shown
+    assert len(await said_on(kafka, CONFIGURATIONS_EVENTS, change.key)) == 2
+
+
+async def test_a_refused_change_is_answered_with_the_problem_that_http_would_give(
+    caller: Caller, stranger: Caller, kafka: Kafka
+) -> None:
+    configuration = await caller.a_configuration()
+    account_id = UUID(configuration["account_id"])
+    unconfigured, target = UUID(await caller.an_account()), UUID(await caller.an_allocation())
+    asked = {
+        "u1": ChangeConfiguration(account_id=unconfigured, allocation_id=target),
+        "u2": ChangeConfiguration(account_id=account_id, allocation_id=uuid4()),
+        "u3": ChangeConfiguration(account_id=account_id, allocation_id=UUID(await stranger.an_allocation())),
+    }
+    await send(kafka, *(a_record(command, caller.client_id, id=id_) for id_, command in asked.items()))
+    for id_, command in asked.items():
+        (reply,) = await replies_to(kafka, [id_], command.key)
+        assert isinstance(reply.message, CommandRejected)
+        problem = reply.message.problem
+        path = f"/portfolios/configurations/{command.account_id}"
+        over_http = await caller.patch(path, {"allocation_id": str(command.allocation_id)})
+        assert over_http.status == problem.status == 404
+        assert (over_http.body["type"], over_http.body["detail"]) == (problem.type, problem.detail)
+    assert len(await said_on(kafka, CONFIGURATIONS_EVENTS, configuration["account_id"])) == 1
 
 
 async def test_a_command_that_comes_twice_has_one_effect_and_the_same_answer_each_time(

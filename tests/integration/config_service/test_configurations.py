@@ -25,7 +25,7 @@ SEEDS_BODY = """{
 
 
 async def _send_text(session: aiohttp.ClientSession, caller: Caller, body: str) -> tuple[int, Any]:
-    headers = {**caller.headers, "Content-Type": "application/json"}
+    headers = {**caller.headers, "Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
     async with session.post(CONFIGURATIONS, data=io.BytesIO(body.encode()), headers=headers) as response:
         return response.status, await response.json(content_type=None)
 
@@ -80,6 +80,99 @@ async def test_an_account_is_configured_anew_under_its_next_version(caller: Call
     assert told[2] == {**second, "revision": 3, "configured": True, "deleted_at": None}
     assert told[3]["deleted_at"] == told[3]["updated_at"] > told[3]["created_at"] == second["created_at"]
     assert {each.envelope.client_id for each in said} == {caller.client_id}
+
+
+async def test_a_switched_target_keeps_the_version_and_is_announced_under_the_next_revision(
+    caller: Caller, kafka: Kafka
+) -> None:
+    made = await caller.a_configuration()
+    path = f"{CONFIGURATIONS}/{made['account_id']}"
+    target = {"allocation_id": await caller.an_allocation()}
+    switched = await caller.patch(path, target)
+    assert (switched.status, switched.body) == (200, {**made, **target, "updated_at": switched.body["updated_at"]})
+    assert switched.body["updated_at"] > made["updated_at"]
+    assert (await caller.get(path)).body == switched.body
+
+    unchanged = await caller.patch(path, target)
+    assert (unchanged.status, unchanged.body, unchanged.headers["ETag"]) == (200, switched.body, '"2"')
+    await caller.delete(path)
+    said = await events(kafka, CONFIGURATIONS_EVENTS, made["account_id"], 3)
+    assert [each.type for each in said] == ["ConfigurationCreated", "ConfigurationChanged", "ConfigurationDeleted"]
+    told = [each.message.model_dump(mode="json") for each in said]
+    assert told[1] == {**switched.body, "revision": 2, "configured": True, "deleted_at": None}
+    assert (told[2]["allocation_id"], told[2]["version"]) == (target["allocation_id"], made["version"])
+
+
+async def test_a_target_that_is_not_there_is_404_and_the_old_one_stays(caller: Caller, stranger: Caller) -> None:
+    made = await caller.a_configuration()
+    path = f"{CONFIGURATIONS}/{made['account_id']}"
+    gone = await caller.an_allocation()
+    await caller.delete(f"/portfolios/allocations/{gone}")
+    for target in (str(uuid4()), gone, await stranger.an_allocation()):
+        assert (await caller.patch(path, {"allocation_id": target})).status == 404
+    assert (await caller.patch(f"{CONFIGURATIONS}/{await caller.an_account()}", {"allocation_id": gone})).status == 404
+    assert (await stranger.patch(path, {"allocation_id": await stranger.an_allocation()})).status == 404
+    assert (await caller.get(path)).body == made
+
+
+async def test_the_target_of_an_account_that_is_not_active_stays(caller: Caller) -> None:
+    made = await caller.a_configuration()
+    target = {"allocation_id": await caller.an_allocation()}
+    await caller.patch(f"/accounts/{made['account_id']}", {"status": "LOCKED"})
+    refused = await caller.patch(f"{CONFIGURATIONS}/{made['account_id']}", target)
+    assert (refused.status, refused.body["type"]) == (422, "/problems/unprocessable_entity")
+
+
+async def test_an_allocation_is_in_use_from_the_switch_to_it_and_free_from_the_switch_away(caller: Caller) -> None:
+    made = await caller.a_configuration()
+    old, new = made["allocation_id"], await caller.an_allocation()
+    await caller.patch(f"{CONFIGURATIONS}/{made['account_id']}", {"allocation_id": new})
+    assert (await caller.delete(f"/portfolios/allocations/{new}")).status == 409
+    assert (await caller.delete(f"/portfolios/allocations/{old}")).status == 204
+
+
+async def test_switching_to_an_allocation_and_deleting_it_at_once_never_leave_an_account_on_a_deleted_one(
+    caller: Caller,
+) -> None:
+    for _ in range(10):
+        path, target = (
+            f"{CONFIGURATIONS}/{(await caller.a_configuration())['account_id']}",
+            await caller.an_allocation(),
+        )
+        deleted, switched = await asyncio.gather(
+            caller.delete(f"/portfolios/allocations/{target}"), caller.patch(path, {"allocation_id": target})
+        )
+        assert (deleted.status, switched.status) in {(204, 404), (409, 200)}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "body.allocation_id"), ({"allocation_id": None}, "body.allocation_id"), ({"version": 2}, "body.version")],
+)
+async def test_a_bad_change_is_refused_by_field(caller: Caller, body: Any, field: str) -> None:
+    refused = await caller.patch(f"{CONFIGURATIONS}/{uuid4()}", body)
+    assert refused.status == 400
+    assert field in refused.at_fault
+
+
+async def test_a_configuration_is_made_once_however_often_and_at_once_it_is_asked_for(
+    caller: Caller, kafka: Kafka
+) -> None:
+    link = {"account_id": await caller.an_account(), "allocation_id": await caller.an_allocation()}
+    key = {"Idempotency-Key": str(uuid4())}
+    answers = await asyncio.gather(*(caller.post(CONFIGURATIONS, link, **key) for _ in range(50)))
+    made = [answer for answer in answers if answer.status == 201]
+    assert made
+    assert {answer.status for answer in answers} <= {201, 409}
+    assert all(answer.body == made[0].body for answer in made)
+    replayed = await caller.post(CONFIGURATIONS, link, **key)
+    assert (replayed.status, replayed.body) == (201, made[0].body)
+    assert {name: replayed.headers[name] for name in ("Location", "ETag", "Idempotency-Replayed")} == {
+        "Location": f"{CONFIGURATIONS}/{link['account_id']}",
+        "ETag": '"1"',
+        "Idempotency-Replayed": "true",
+    }
+    assert len(await events(kafka, CONFIGURATIONS_EVENTS, link["account_id"], 1)) == 1
 
 
 async def test_an_account_has_at_most_one_configuration(caller: Caller) -> None:

@@ -110,7 +110,7 @@ async def test_scopes_are_asked_route_by_route(new_caller: NewCaller) -> None:
 async def test_secrets_and_signing_keys_cannot_be_read_from_the_database(caller: Caller, database: Database) -> None:
     async with database.reading() as connection:
         hashed = await connection.execute(
-            text("SELECT secret_hash FROM clients WHERE client_id = :id"), {"id": caller.client_id}
+            text("SELECT secret_hash FROM client_secrets WHERE client_id = :id"), {"id": caller.client_id}
         )
         assert caller.credentials.client_secret not in hashed.scalar_one()
         sealed = (await connection.execute(text("SELECT sealed FROM signing_keys"))).scalar_one()

@@ -1,14 +1,29 @@
 """Who may ask, and for what."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
-from services.config_service.domain import SCOPES, Client, ScopesNotGranted, ScopesUnknown, scopes_granted, scopes_in
+from services.config_service.domain import (
+    SCOPES,
+    Client,
+    ClientChange,
+    Credentials,
+    Rotation,
+    ScopesNotGranted,
+    ScopesUnknown,
+    client_after,
+    scopes_granted,
+    scopes_in,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def a_client(*scopes: str) -> Client:
-    return Client(uuid4(), "a client", "hash", frozenset(scopes))
+    return Client(uuid4(), "a client", frozenset(scopes), 1, NOW, NOW)
 
 
 def test_known_scopes_are_read_with_any_spaces_between_them() -> None:
@@ -39,5 +54,13 @@ def test_one_scope_too_many_refuses_them_all() -> None:
         scopes_granted(a_client("accounts:read"), ["accounts:read", "orders:read"])
 
 
-def test_a_clients_secret_is_not_shown_when_the_client_is() -> None:
-    assert "hash" not in repr(a_client("accounts:read"))
+def test_secrets_are_not_shown_when_what_holds_them_is() -> None:
+    assert "hidden" not in repr([Credentials("id", "hidden"), Rotation("hidden", None)])
+
+
+def test_a_change_keeps_what_it_does_not_name() -> None:
+    client = a_client("accounts:read")
+    assert client_after(client, ClientChange()) == client
+    assert client_after(client, ClientChange(name="new")) == replace(client, name="new")
+    scopes = frozenset({"ops:read"})
+    assert client_after(client, ClientChange(scopes=scopes)) == replace(client, scopes=scopes)

@@ -1,9 +1,18 @@
 """The rules of portfolio orders and rebalancings; nothing here reaches a database or the network."""
 
 from .accounts import AccountCopy, cancellation_bound, check_takes_orders, rebalancing_refusal
+from .currencies import EXPONENTS as CURRENCIES
 from .currencies import check_amount
 from .orders import EVENTS, Order, WantedOrder, event_of
-from .rebalancings import Execution, PlannedOrder, Targets, planned_orders
+from .portfolios import stops_orders
+from .rebalancings import (
+    Execution,
+    PlannedOrder,
+    Progress,
+    Targets,
+    check_found_upstream,
+    planned_orders,
+)
 from .refusals import (
     RESTING_ON_THE_COPY,
     AccountCannotTakeOrders,
@@ -11,15 +20,18 @@ from .refusals import (
     AccountNotFound,
     AccountNotTrustworthy,
     AmountNotPlaceable,
+    AmountTooFine,
     ConfigurationMissing,
     ConfigurationNotKnownYet,
     ConfigurationOutdated,
     ExecutionAlreadyRequested,
     ExecutionNotFound,
     OrderNotFound,
+    PortfolioBlocked,
+    ReasonNotUpstreams,
     TransitionNotAllowed,
 )
-from .resources import ExecutionResource, OrderResource
+from .resources import ExecutionResource, OrderResource, ProgressResource
 from .transitions import (
     CANCEL_BY_CLIENT,
     CANCEL_REBALANCING,
@@ -30,12 +42,15 @@ from .transitions import (
     START,
     START_REBALANCING,
     TRANSITIONS,
+    Standing,
     Transition,
+    check_movable,
 )
 
 __all__ = [
     "CANCEL_BY_CLIENT",
     "CANCEL_REBALANCING",
+    "CURRENCIES",
     "EVENTS",
     "FILL",
     "FILL_REBALANCING",
@@ -51,6 +66,7 @@ __all__ = [
     "AccountNotFound",
     "AccountNotTrustworthy",
     "AmountNotPlaceable",
+    "AmountTooFine",
     "ConfigurationMissing",
     "ConfigurationNotKnownYet",
     "ConfigurationOutdated",
@@ -62,14 +78,22 @@ __all__ = [
     "OrderNotFound",
     "OrderResource",
     "PlannedOrder",
+    "PortfolioBlocked",
+    "Progress",
+    "ProgressResource",
+    "ReasonNotUpstreams",
+    "Standing",
     "Targets",
     "Transition",
     "TransitionNotAllowed",
     "WantedOrder",
     "cancellation_bound",
     "check_amount",
+    "check_found_upstream",
+    "check_movable",
     "check_takes_orders",
     "event_of",
     "planned_orders",
     "rebalancing_refusal",
+    "stops_orders",
 ]

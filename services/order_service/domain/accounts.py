@@ -13,6 +13,7 @@ from .refusals import (
     ConfigurationMissing,
     ConfigurationNotKnownYet,
     ConfigurationOutdated,
+    PortfolioBlocked,
 )
 
 
@@ -32,16 +33,19 @@ class AccountCopy:
     account_quarantined: str | None = None
     #: the same of its configuration events
     configuration_quarantined: str | None = None
+    #: whether its ledger portfolio, if it has one, is BLOCKED
+    portfolio_blocked: bool = False
+    #: the same of its portfolio's events, which may not have been heard of at all yet
+    portfolio_quarantined: str | None = None
 
     def belongs_to(self, client_id: UUID) -> bool:
         """Whether the client may know of it; an account without a type has only been heard of."""
         return self.client_id == client_id and self.type is not None
 
-    def check_trustworthy(self, client_id: UUID) -> None:
-        """Raise AccountNotTrustworthy if an event could not be read of an account that may be this client's."""
-        readable = self.account_quarantined is None and self.configuration_quarantined is None
-        if not readable and self.client_id in (None, client_id):
-            raise AccountNotTrustworthy
+    def is_trustworthy_to(self, client_id: UUID) -> bool:
+        """Whether every event was read of what decides on the account, if it may be this client's at all."""
+        quarantines = (self.account_quarantined, self.configuration_quarantined, self.portfolio_quarantined)
+        return not any(quarantines) or self.client_id not in (None, client_id)
 
 
 def cancellation_bound(version: int, *, configured: bool) -> int:
@@ -58,8 +62,8 @@ def check_takes_orders(account: AccountCopy | None, client_id: UUID, named_versi
 
     `named_version` is the configuration that the caller has in mind, if any.
     """
-    if account is not None:
-        account.check_trustworthy(client_id)
+    if account is not None and not account.is_trustworthy_to(client_id):
+        raise AccountNotTrustworthy
     if account is None or not account.belongs_to(client_id):
         raise AccountNotFound
     if account.type is not AccountType.PORTFOLIO:
@@ -68,6 +72,8 @@ def check_takes_orders(account: AccountCopy | None, client_id: UUID, named_versi
         _check_version(named_version, account.configuration_version)
     if account.status is not AccountStatus.ACTIVE:
         raise AccountNotActive(f"The account is {account.status}, not ACTIVE.")
+    if account.portfolio_blocked:
+        raise PortfolioBlocked
     if not account.configured:
         raise ConfigurationMissing
     return account
@@ -88,7 +94,7 @@ def rebalancing_refusal(account: AccountCopy | None, client_id: UUID) -> Rebalan
         return RebalancingCancellationReason.ACCOUNT_NOT_FOUND
     if account.type is not AccountType.PORTFOLIO:
         return RebalancingCancellationReason.INVALID_ACCOUNT_TYPE
-    if account.status is not AccountStatus.ACTIVE:
+    if account.status is not AccountStatus.ACTIVE or account.portfolio_blocked:
         return RebalancingCancellationReason.INVALID_ACCOUNT_STATUS
     if not account.configured:
         return RebalancingCancellationReason.CONFIGURATION_IS_MISSING

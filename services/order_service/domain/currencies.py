@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from .refusals import AmountNotPlaceable
+from .refusals import AmountNotPlaceable, AmountTooFine
 
 #: Digits before the point that an amount may have.
 _MAX_WHOLE_DIGITS: Final = 18
@@ -26,7 +26,10 @@ EXPONENTS: Final[dict[str, int]] = {code: digits for digits, codes in _DECIMALS.
 
 
 def check_amount(amount: Decimal, currency: str) -> None:
-    """Raise AmountNotPlaceable unless the currency exists and the amount is more than zero and not finer than it."""
+    """Raise AmountNotPlaceable unless the currency exists and the amount is more than zero.
+
+    Raises AmountTooFine for more decimals than the currency has.
+    """
     decimals = EXPONENTS.get(currency)
     if decimals is None:
         raise AmountNotPlaceable("currency", "is not an active currency of ISO 4217")
@@ -35,4 +38,4 @@ def check_amount(amount: Decimal, currency: str) -> None:
     if amount >= 10**_MAX_WHOLE_DIGITS:
         raise AmountNotPlaceable("cash_amount", f"has more than {_MAX_WHOLE_DIGITS} digits before the point")
     if amount.as_tuple().exponent < -decimals:  # type: ignore[operator] # finite: no letter stands in its place
-        raise AmountNotPlaceable("cash_amount", f"has more than the {decimals} decimals of {currency}")
+        raise AmountTooFine(decimals, currency)

@@ -10,6 +10,14 @@ class AmountNotPlaceable(InvalidRequest):
         super().__init__(f"{field} {why}.", errors=[FieldError(f"body.{field}", why)])
 
 
+class AmountTooFine(Unprocessable):
+    """The amount has more decimals than its currency is divided into."""
+
+    def __init__(self, decimals: int, currency: str) -> None:
+        why = f"has more than the {decimals} decimals of {currency}"
+        super().__init__(f"cash_amount {why}.", errors=[FieldError("body.cash_amount", why)])
+
+
 class AccountNotFound(NotFound):
     """There is no such account."""
 
@@ -20,6 +28,10 @@ class AccountCannotTakeOrders(Unprocessable):
 
 class AccountNotActive(Unprocessable):
     """The account is not ACTIVE."""
+
+
+class PortfolioBlocked(Unprocessable):
+    """The account's ledger portfolio is BLOCKED."""
 
 
 class ConfigurationMissing(Unprocessable):
@@ -63,12 +75,20 @@ class ExecutionAlreadyRequested(Conflict):
     """There is a rebalancing execution with this id already."""
 
 
+class ReasonNotUpstreams(InvalidRequest):
+    """Upstream says what it found; that an order was cancelled by its client is for the client to say."""
+
+    def __init__(self) -> None:
+        super().__init__(errors=[FieldError("body.reason", "must be what upstream found, not CANCELLED_BY_CLIENT")])
+
+
 #: Refusals that a newer copy of the account may lift: none of them stands before the read barrier has passed.
 RESTING_ON_THE_COPY: tuple[type[Refused], ...] = (
     AccountNotFound,
     AccountCannotTakeOrders,
     AccountNotActive,
     AccountNotTrustworthy,
+    PortfolioBlocked,
     ConfigurationMissing,
     ConfigurationNotKnownYet,
 )

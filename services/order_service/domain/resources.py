@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.contracts import Currency, DecimalString, OrderKind, OrderSide, OrderStatus, Timestamp
 
 from .orders import Order
-from .rebalancings import Execution
+from .rebalancings import Execution, Progress
 
 
 class _Resource(BaseModel):
@@ -49,8 +49,31 @@ class ExecutionResource(_Resource):
 
     id: UUID = Field(description="The execution")
     created_at: Timestamp = Field(description="When it was requested")
+    cancelled_at: Timestamp | None = Field(description="When its client cancelled it, if so")
 
     @classmethod
     def of(cls, execution: Execution) -> Self:
         """Show an execution."""
         return cls.model_validate(execution)
+
+
+class OrderCounts(_Resource):
+    """How many orders of an execution stand where."""
+
+    NEW: int = Field(0, ge=0, description="Made, and upstream has not started on them", examples=[120])
+    PROCESSING: int = Field(0, ge=0, description="Upstream works on them", examples=[40])
+    FILLED: int = Field(0, ge=0, description="Done", examples=[800])
+    CANCELLED: int = Field(0, ge=0, description="Cancelled; each says why", examples=[40])
+
+
+class ProgressResource(ExecutionResource):
+    """A rebalancing execution and how far it has come."""
+
+    pending: int = Field(ge=0, description="Accounts whose orders are still to be made", examples=[0])
+    orders: OrderCounts = Field(description="How many of its orders stand where")
+
+    @classmethod
+    def showing(cls, progress: Progress) -> Self:
+        """Show an execution with its progress."""
+        counts = OrderCounts.model_validate({status.value: count for status, count in progress.by_status.items()})
+        return cls(**ExecutionResource.of(progress.execution).model_dump(), pending=progress.pending, orders=counts)

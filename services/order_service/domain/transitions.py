@@ -5,8 +5,11 @@ NEW → PROCESSING → FILLED → SETTLED; NEW → CANCELLED; PROCESSING → CAN
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from shared.contracts import OrderCancellationReason, OrderKind, OrderStatus
+
+from .refusals import OrderNotFound, TransitionNotAllowed
 
 _PORTFOLIO: Final = (OrderKind.PORTFOLIO,)
 _REBALANCING: Final = (OrderKind.REBALANCING,)
@@ -22,6 +25,26 @@ class Transition:
     to: OrderStatus
     #: why an order is cancelled by it; None where it does not cancel, or where upstream says why
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An order as far as moving it goes."""
+
+    account_id: UUID
+    kind: OrderKind
+    status: OrderStatus
+
+
+def check_movable(transition: Transition, standing: Standing | None, account_id: UUID | None) -> None:
+    """Raise the refusal that stands against moving an order (None: the client has none of that id).
+
+    `account_id` is the account that the order is said to be of, if any is. Raises OrderNotFound, TransitionNotAllowed.
+    """
+    if standing is None or standing.kind not in transition.kinds or account_id not in (None, standing.account_id):
+        raise OrderNotFound
+    if standing.status not in transition.allowed_from:
+        raise TransitionNotAllowed(standing.status, transition.allowed_from)
 
 
 START: Final = Transition(_PORTFOLIO, (OrderStatus.NEW,), OrderStatus.PROCESSING)

@@ -1,6 +1,16 @@
 """Tables and named queries of the order service."""
 
-from . import accounts, executions, orders
-from .announcements import BaseHeaders, base_headers
+from . import accounts, execution_orders, executions, listing, orders, portfolios
+from .announcements import BaseHeaders, base_headers, common_headers
 
-__all__ = ["BaseHeaders", "accounts", "base_headers", "executions", "orders"]
+__all__ = [
+    "BaseHeaders",
+    "accounts",
+    "base_headers",
+    "common_headers",
+    "execution_orders",
+    "executions",
+    "listing",
+    "orders",
+    "portfolios",
+]

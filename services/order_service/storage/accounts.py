@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts import (
@@ -21,27 +22,42 @@ from ..domain import AccountCopy
 
 _COLUMNS = """
     account_id, client_id, type, status, configured, allocation_id, configuration_version, account_quarantined,
-    configuration_quarantined
+    configuration_quarantined, portfolio_blocked, portfolio_quarantined
 """
 
-#: Locks the accounts in the order of their ids, making stubs of those that nobody has heard of. The update never
-#: happens: DO UPDATE locks the row before its WHERE is asked, and sees a row that another transaction has just made,
-#: which a SELECT after a DO NOTHING in the same statement would not.
-_HOLD = text(
-    """
-    INSERT INTO accounts (account_id)
-    SELECT DISTINCT account_id FROM unnest(CAST(:accounts AS uuid[])) AS named(account_id) ORDER BY account_id
-    ON CONFLICT (account_id) DO UPDATE SET account_revision = accounts.account_revision WHERE false
-    """
-)
+_NAMED = "SELECT account_id FROM unnest(CAST(:accounts AS uuid[])) AS named(account_id)"
 
-#: Locks accounts that are known, in the order of their ids: named ones, and a client's that an allocation serves.
+#: The accounts of held portfolios that are to be told something new.
+_TOLD = """
+    SELECT account_id
+    FROM unnest(CAST(:portfolios AS uuid[]), CAST(:blocked AS boolean[])) AS s(portfolio_id, blocked)
+         JOIN accounts USING (portfolio_id)
+    WHERE s.blocked OR portfolio_blocked OR portfolio_quarantined IS NOT NULL
+"""
+
+
+def _holding(accounts: str) -> TextClause:
+    """Lock the accounts in the order of their ids, making stubs of those that nobody has heard of.
+
+    The update never happens: DO UPDATE locks the row before its WHERE is asked, and sees a row that another transaction
+    has just made, which a SELECT after a DO NOTHING in the same statement would not.
+    """
+    return text(
+        f"""
+        INSERT INTO accounts (account_id)
+        SELECT DISTINCT account_id FROM ({accounts}) AS a ORDER BY account_id
+        ON CONFLICT (account_id) DO UPDATE SET account_revision = accounts.account_revision WHERE false
+        """  # noqa: S608 - made of constants
+    )
+
+
+_HOLD = _holding(_NAMED)
+_HOLD_WITH_TOLD = _holding(f"{_NAMED} UNION ALL {_TOLD}")
+
+#: Locks accounts that are known, in the order of their ids.
 _LOCK = text(
     f"""
-    SELECT {_COLUMNS} FROM accounts
-    WHERE account_id = ANY(CAST(:accounts AS uuid[]))
-       OR (configured AND allocation_id = ANY(CAST(:allocations AS uuid[]))
-           AND client_id = ANY(CAST(:clients AS uuid[])))
+    SELECT {_COLUMNS} FROM accounts WHERE account_id = ANY(CAST(:accounts AS uuid[]))
     ORDER BY account_id FOR NO KEY UPDATE
     """  # noqa: S608 - made of constants
 )
@@ -56,12 +72,16 @@ _LOCK_OF_ORDER = text(
 )
 
 #: Applies the newest account states: a smaller or equal revision changes nothing, so copies and rebuilds are harmless.
+#: What the portfolio that an account names allows is taken from its row, which is locked.
 _APPLY_ACCOUNTS = text(
     """
     UPDATE accounts SET client_id = s.client_id, type = s.type, status = s.status, account_revision = s.revision,
-                        account_quarantined = NULL
+                        account_quarantined = NULL, portfolio_id = s.portfolio_id,
+                        portfolio_blocked = coalesce(p.blocked, false), portfolio_quarantined = p.quarantined
     FROM unnest(CAST(:accounts AS uuid[]), CAST(:clients AS uuid[]), CAST(:types AS text[]), CAST(:statuses AS text[]),
-                CAST(:revisions AS bigint[])) AS s(account_id, client_id, type, status, revision)
+                CAST(:portfolios AS uuid[]), CAST(:revisions AS bigint[]))
+         AS s(account_id, client_id, type, status, portfolio_id, revision)
+         LEFT JOIN portfolios AS p USING (portfolio_id)
     WHERE accounts.account_id = s.account_id AND accounts.account_revision < s.revision
     """
 )
@@ -117,6 +137,8 @@ _KNOWN = text(
     """
 )
 
+_NOBODY: Mapping[UUID, bool] = MappingProxyType({})
+
 StateT = TypeVar("StateT", AccountState, ConfigurationState)
 
 
@@ -128,21 +150,23 @@ class OwnedState(Generic[StateT]):
     state: StateT
 
 
-async def hold(connection: AsyncConnection, accounts: Iterable[UUID]) -> None:
-    """Lock the accounts, known or not, until the transaction ends."""
-    await connection.execute(_HOLD, {"accounts": sorted(set(accounts))})
+async def hold(
+    connection: AsyncConnection, accounts: Iterable[UUID], *, told_by: Mapping[UUID, bool] = _NOBODY
+) -> None:
+    """Lock the accounts, known or not, until the transaction ends.
+
+    With them those of the portfolios `told_by`, which are held, that are to be told what each is, blocked or not.
+    """
+    if told_by:
+        asked = {"accounts": list(accounts), "portfolios": list(told_by), "blocked": list(told_by.values())}
+        await connection.execute(_HOLD_WITH_TOLD, asked)
+    else:
+        await connection.execute(_HOLD, {"accounts": list(accounts)})
 
 
-async def lock(
-    connection: AsyncConnection,
-    accounts: Iterable[UUID] = (),
-    *,
-    clients: Iterable[UUID] = (),
-    allocations: Iterable[UUID] = (),
-) -> dict[UUID, AccountCopy]:
-    """Lock those of the accounts that are known, and those that the allocations serve; answers their copies."""
-    asked = {"accounts": list(accounts), "clients": list(clients), "allocations": list(allocations)}
-    rows = await connection.execute(_LOCK, asked)
+async def lock(connection: AsyncConnection, accounts: Iterable[UUID]) -> dict[UUID, AccountCopy]:
+    """Lock those of the accounts that are known; answers their copies."""
+    rows = await connection.execute(_LOCK, {"accounts": list(accounts)})
     return {row.account_id: _copy_of(row) for row in rows}
 
 
@@ -160,6 +184,7 @@ async def apply_accounts(connection: AsyncConnection, states: Sequence[OwnedStat
             "clients": [each.client_id for each in states],
             "types": [each.state.type for each in states],
             "statuses": [each.state.status for each in states],
+            "portfolios": [each.state.portfolio_id for each in states],
             "revisions": [each.state.revision for each in states],
         },
     )
@@ -208,4 +233,6 @@ def _copy_of(row: Row[Any]) -> AccountCopy:
         configuration_version=row.configuration_version,
         account_quarantined=row.account_quarantined,
         configuration_quarantined=row.configuration_quarantined,
+        portfolio_blocked=row.portfolio_blocked,
+        portfolio_quarantined=row.portfolio_quarantined,
     )

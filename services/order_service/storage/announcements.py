@@ -97,7 +97,12 @@ class BaseHeaders:
 
 
 def base_headers(outbox: Outbox, cause: Cause, key: str) -> BaseHeaders:
-    """The headers that the statement completes for each event, as JSON."""
+    """The headers that the statement completes for each event, as JSON, and the shard of the events' key."""
+    return BaseHeaders(outbox.shard_of(key), common_headers(outbox, cause))
+
+
+def common_headers(outbox: Outbox, cause: Cause) -> str:
+    """What all events of one cause have in their headers, whatever their keys; as JSON."""
     envelope = Envelope(
         id=_PLACEHOLDER,
         type=_PLACEHOLDER,
@@ -109,4 +114,4 @@ def base_headers(outbox: Outbox, cause: Cause, key: str) -> BaseHeaders:
         traceparent=cause.traceparent,
     )
     kept = [header for header in to_headers(envelope) if header[0] not in _OF_EACH_EVENT]
-    return BaseHeaders(outbox.shard_of(key), headers_as_json(kept))
+    return headers_as_json(kept)

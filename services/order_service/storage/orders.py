@@ -1,24 +1,24 @@
 """Orders of both kinds: taken, moved, cancelled, listed. Statements that change a status say from where."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts import OrderKind, OrderSide, OrderStatus, new_id
 
 from ..domain import (
     AccountCopy,
-    Execution,
     Order,
     OrderNotFound,
-    PlannedOrder,
+    Standing,
     Transition,
     TransitionNotAllowed,
     WantedOrder,
+    check_movable,
 )
 from .announcements import ANNOUNCE, BaseHeaders
 
@@ -61,6 +61,8 @@ _MOVE = {
 
 _FIND = text(f"SELECT {_COLUMNS} FROM orders WHERE id = :id AND client_id = :client_id")  # noqa: S608 - made of constants
 
+_STANDINGS = text("SELECT client_id, id, account_id, kind, status FROM orders WHERE id = ANY(CAST(:ids AS uuid[]))")
+
 #: Cancels the NEW orders of each account up to its bound, and announces each; one statement for any number of both.
 #: Served by the index over NEW orders.
 _CANCEL_UP_TO = text(
@@ -82,28 +84,6 @@ _CANCEL_UP_TO = text(
     """  # noqa: S608 - made of constants
 )
 
-#: Makes the orders of an execution, and announces those whose account is the client's.
-_MAKE = text(
-    f"""
-    WITH planned AS (
-        SELECT id, account_id, allocation_id, version, refusal, announced, shard
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:accounts AS uuid[]), CAST(:allocations AS uuid[]),
-                    CAST(:versions AS bigint[]), CAST(:refusals AS text[]), CAST(:announced AS boolean[]),
-                    CAST(:shards AS smallint[]))
-             AS p(id, account_id, allocation_id, version, refusal, announced, shard)),
-    o AS (
-        INSERT INTO orders (id, client_id, account_id, allocation_id, configuration_version, kind, execution_id, status,
-                            cancellation_reason, created_at, updated_at, cancelled_at)
-        SELECT id, :client_id, account_id, allocation_id, version, 'REBALANCING', :execution_id,
-               CASE WHEN refusal IS NULL THEN 'NEW' ELSE 'CANCELLED' END, refusal, CAST(:at AS timestamptz), :at,
-               CASE WHEN refusal IS NULL THEN NULL ELSE CAST(:at AS timestamptz) END
-        FROM planned
-        RETURNING *)
-    {ANNOUNCE} FROM o JOIN (
-        SELECT id, shard, CAST(:headers AS jsonb) AS headers FROM planned WHERE announced) AS because USING (id)
-    """  # noqa: S608 - made of constants
-)
-
 
 @dataclass(frozen=True)
 class Bound:
@@ -112,16 +92,6 @@ class Bound:
     account_id: UUID
     version: int
     announced_with: BaseHeaders
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which of a client's orders a list shows; None is no condition."""
-
-    account_id: UUID | None = None
-    allocation_id: UUID | None = None
-    status: OrderStatus | None = None
-    execution_id: UUID | None = None
 
 
 async def place(connection: AsyncConnection, client_id: UUID, wanted: WantedOrder, account: AccountCopy) -> Order:
@@ -152,6 +122,14 @@ async def find(connection: AsyncConnection, client_id: UUID, order_id: UUID) -> 
     return _order_of(row)
 
 
+async def standings_of(connection: AsyncConnection, order_ids: Iterable[UUID]) -> dict[tuple[UUID, UUID], Standing]:
+    """Where orders stand, by client and order; those that there are not are left out."""
+    rows = await connection.execute(_STANDINGS, {"ids": list(order_ids)})
+    return {
+        (row.client_id, row.id): Standing(row.account_id, OrderKind(row.kind), OrderStatus(row.status)) for row in rows
+    }
+
+
 async def move(
     connection: AsyncConnection,
     transition: Transition,
@@ -173,10 +151,9 @@ async def move(
     row = (await connection.execute(_MOVE[transition.to], asked)).one_or_none()
     if row is not None:
         return _order_of(row)
-    standing = await find(connection, client_id, order_id)
-    if standing.kind not in transition.kinds or account_id not in (None, standing.account_id):
-        raise OrderNotFound
-    raise TransitionNotAllowed(standing.status, transition.allowed_from)
+    order = await find(connection, client_id, order_id)
+    check_movable(transition, Standing(order.account_id, order.kind, order.status), account_id)
+    raise TransitionNotAllowed(order.status, transition.allowed_from)
 
 
 async def cancel_up_to(connection: AsyncConnection, bounds: Sequence[Bound]) -> int:
@@ -193,51 +170,15 @@ async def cancel_up_to(connection: AsyncConnection, bounds: Sequence[Bound]) -> 
     return cancelled.rowcount
 
 
-async def make(
-    connection: AsyncConnection, execution: Execution, planned: Sequence[PlannedOrder], announced: Sequence[BaseHeaders]
-) -> None:
-    """Store the orders of an execution and announce them; `announced` stand in the order of `planned`."""
-    if not planned:
-        return
-    await connection.execute(
-        _MAKE,
-        {
-            "client_id": execution.client_id,
-            "execution_id": execution.id,
-            "at": execution.created_at,
-            "headers": announced[0].headers,
-            "ids": [order.id for order in planned],
-            "accounts": [order.account_id for order in planned],
-            "allocations": [order.allocation_id for order in planned],
-            "versions": [order.configuration_version for order in planned],
-            "refusals": [order.refusal for order in planned],
-            "announced": [order.announced for order in planned],
-            "shards": [each.shard for each in announced],
-        },
-    )
-
-
-async def page_of(
-    connection: AsyncConnection, client_id: UUID, filters: Filters, *, limit: int, offset: int, order: str
-) -> list[Order]:
-    """A part of the client's orders by the time of their making, `order` is asc or desc."""
-    asked = {field.name: getattr(filters, field.name) for field in fields(filters)}
-    conditions = [f"{name} = :{name}" for name, value in asked.items() if value is not None]
-    direction = "DESC" if order == "desc" else "ASC"
-    listing = text(
-        f"SELECT {_COLUMNS} FROM orders WHERE {' AND '.join(['client_id = :client_id', *conditions])} "  # noqa: S608 - of constants
-        f"ORDER BY created_at {direction}, id {direction} LIMIT :limit OFFSET :offset"
-    )
-    given = {name: value for name, value in asked.items() if value is not None}
-    rows = await connection.execute(listing, {"client_id": client_id, "limit": limit, "offset": offset, **given})
-    return [_order_of(row) for row in rows]
+def order_of(row: RowMapping) -> Order:
+    """The order that a row holds."""
+    told = {
+        "kind": OrderKind(row["kind"]),
+        "status": OrderStatus(row["status"]),
+        "side": OrderSide(row["side"]) if row["side"] is not None else None,
+    }
+    return Order(**{**row, **told})
 
 
 def _order_of(row: Row[Any]) -> Order:
-    told = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    told |= {
-        "kind": OrderKind(row.kind),
-        "status": OrderStatus(row.status),
-        "side": OrderSide(row.side) if row.side is not None else None,
-    }
-    return Order(**told)
+    return order_of(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name

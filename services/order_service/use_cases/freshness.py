@@ -14,6 +14,8 @@ from ..storage import accounts
 
 T = TypeVar("T")
 
+#: So many keys stand in every partition, as good as surely; hashing more would take longer than waiting for all.
+_MANY = 200
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.1
 
@@ -35,8 +37,7 @@ class Copies:
         Then wait a moment for configuration versions that are named; they may not be heard of even so, since an owner
         that has only just committed has not published yet. Raises BarrierNotPassedError.
         """
-        keys = None if account_ids is None else [str(account_id) for account_id in account_ids]
-        await self.barrier.wait(keys, seconds=self.barrier_wait)
+        await self.barrier.wait(_keys_of(account_ids), seconds=self.barrier_wait)
         await self._heard_of(versions)
 
     async def decided(
@@ -67,3 +68,11 @@ class Copies:
     async def _known(self, versions: Mapping[UUID, int]) -> bool:
         async with self.database.reading() as connection:
             return await accounts.known(connection, versions)
+
+
+def _keys_of(account_ids: Iterable[UUID] | None) -> list[str] | None:
+    """The keys to wait for; None for all of them."""
+    if account_ids is None:
+        return None
+    keys = [str(account_id) for account_id in account_ids]
+    return keys if len(keys) < _MANY else None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from shared.kit.cause import Cause
+from shared.kit.paging import Page, Part
 from shared.kit.unit_of_work import Database, UnitOfWork
 
 from ..domain import (
@@ -12,17 +13,16 @@ from ..domain import (
     Transition,
     WantedOrder,
     check_amount,
+    check_found_upstream,
     check_takes_orders,
     event_of,
 )
-from ..storage import accounts, orders
+from ..storage import accounts, listing, orders
 
 
-async def lock_accounts(
-    work: UnitOfWork, account_ids: Iterable[UUID], *, clients: Iterable[UUID] = (), allocations: Iterable[UUID] = ()
-) -> None:
-    """Lock known accounts, and those that the allocations serve, before a batch writes events of any of them."""
-    await accounts.lock(work.connection, account_ids, clients=clients, allocations=allocations)
+async def lock_accounts(work: UnitOfWork, account_ids: Iterable[UUID]) -> None:
+    """Lock known accounts, before a batch writes events of any of them."""
+    await accounts.lock(work.connection, account_ids)
 
 
 async def hold_order(work: UnitOfWork, client_id: UUID, order_id: UUID) -> None:
@@ -55,8 +55,10 @@ async def move_order(
 ) -> Order:
     """Move an order, whose account is locked, and announce it; `reason` is upstream's where it gives one.
 
-    Raises OrderNotFound, also where `account_id` is not the order's account, and TransitionNotAllowed.
+    Raises OrderNotFound, also where `account_id` is not the order's account, TransitionNotAllowed, and
+    ReasonNotUpstreams.
     """
+    check_found_upstream(reason)
     order = await orders.move(
         work.connection,
         transition,
@@ -81,9 +83,7 @@ async def show_order(database: Database, client_id: UUID, order_id: UUID) -> Ord
         return await orders.find(connection, client_id, order_id)
 
 
-async def page_of_orders(
-    database: Database, client_id: UUID, filters: orders.Filters, *, limit: int, offset: int, order: str
-) -> list[Order]:
-    """Give a part of the client's orders by the time of their making; `order` is asc or desc."""
+async def page_of_orders(database: Database, client_id: UUID, filters: listing.Filters, page: Page) -> Part[Order]:
+    """Give a part of the client's orders of both kinds."""
     async with database.reading() as connection:
-        return await orders.page_of(connection, client_id, filters, limit=limit, offset=offset, order=order)
+        return await listing.page_of(connection, client_id, filters, page)

@@ -54,6 +54,7 @@ def _status(reply: Announced) -> int:
 
 async def _an_execution_order(world: World, account_id: UUID) -> Order:
     (reply,) = await world.commanded(RequestRebalancing(execution_id=uuid4(), accounts=(account_id,)))
+    await world.worked()
     (row,) = await world.rows("SELECT id FROM orders WHERE execution_id = :e", e=UUID(reply.body["resource"]["id"]))
     return await use_cases.show_order(world.database, world.client_id, row.id)
 
@@ -195,21 +196,21 @@ async def test_orders_are_refused_for_unknown_and_foreign_accounts_alike(world: 
 
 
 @pytest.mark.parametrize(
-    ("changed", "field"),
+    ("changed", "status", "field"),
     [
-        ({"cash_amount": Decimal("0.00")}, "body.cash_amount"),
-        ({"cash_amount": Decimal("-1.00")}, "body.cash_amount"),
-        ({"cash_amount": Decimal("1.001")}, "body.cash_amount"),
-        ({"cash_amount": Decimal("1.5"), "currency": "JPY"}, "body.cash_amount"),
-        ({"currency": "XXX"}, "body.currency"),
+        ({"cash_amount": Decimal("0.00")}, 400, "body.cash_amount"),
+        ({"cash_amount": Decimal("-1.00")}, 400, "body.cash_amount"),
+        ({"cash_amount": Decimal("1.001")}, 422, "body.cash_amount"),
+        ({"cash_amount": Decimal("1.5"), "currency": "JPY"}, 422, "body.cash_amount"),
+        ({"currency": "XXX"}, 400, "body.currency"),
     ],
 )
 async def test_amounts_that_cannot_be_paid_are_refused_and_name_the_field(
-    world: World, changed: dict[str, Any], field: str
+    world: World, changed: dict[str, Any], status: int, field: str
 ) -> None:
     account_id = await world.an_account(version=1)
     (reply,) = await world.commanded(_place(account_id, **changed))
-    assert _status(reply) == 400
+    assert _status(reply) == status
     assert [error["location"] for error in reply.body["problem"]["errors"]] == [field]
 
 
@@ -277,6 +278,7 @@ async def test_a_rebalancing_makes_one_order_for_each_account_with_the_reason_wh
     )
 
     assert reply.body["resource"]["id"] == str(execution_id) == reply.key
+    await world.worked()
     assert await world.statuses(fine) == [("NEW", None)]
     assert await world.statuses(bare) == [("CANCELLED", "CONFIGURATION_IS_MISSING")]
     assert await world.statuses(trading) == [("CANCELLED", "INVALID_ACCOUNT_TYPE")]
@@ -311,6 +313,7 @@ async def test_a_rebalancing_of_allocations_reaches_the_clients_accounts_that_ar
         )
     )
 
+    await world.worked()
     assert await world.statuses(mine) == [("NEW", None)]
     assert await world.statuses(gone) == await world.statuses(foreign) == []
 
@@ -319,6 +322,7 @@ async def test_a_rebalancing_without_an_id_of_its_own_is_answered_under_the_key_
     account_id, key = await world.an_account(version=1), str(uuid4())
     (reply,) = await world.commanded(world.sent(RequestRebalancing(accounts=(account_id,)), key=key))
     assert reply.key == key
+    await world.worked()
     assert await world.statuses(account_id) == [("NEW", None)]
 
 
@@ -358,6 +362,7 @@ async def test_orders_and_deletions_at_the_same_time_leave_no_order_of_a_deleted
         for account_id in order_of_accounts:
             await world.commanded(_place(account_id), _place(account_id))
             await world.commanded(RequestRebalancing(execution_id=uuid4(), accounts=tuple(accounts)))
+            await world.worked()
 
     await asyncio.gather(deletions(), placements(accounts), placements(accounts[::-1]))
 

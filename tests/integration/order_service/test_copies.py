@@ -16,11 +16,11 @@ from services.order_service.domain import (
     START,
     START_REBALANCING,
     AccountNotTrustworthy,
-    Targets,
     event_of,
 )
 from shared.contracts import (
     AccountStatus,
+    ConfigurationChanged,
     OrderSide,
     OrderStatus,
     RebalancingOrderState,
@@ -29,9 +29,11 @@ from shared.contracts import (
 )
 from shared.contracts import Record as Wire
 from shared.kit.outbox import SHARDS
+from shared.kit.received import read
 from shared.kit.unit_of_work import UnitOfWork
 
-from .world import World, a_record, account_state, configured, deleted
+from .statements import counted
+from .world import World, a_record, account_state, configured, deleted, portfolio_state
 
 
 async def _moved(world: World, account_id: UUID, order_id: UUID, *transitions: Any) -> None:
@@ -142,8 +144,7 @@ async def test_a_deletion_and_the_next_configuration_in_one_batch_are_both_appli
 
 async def test_execution_orders_are_cancelled_with_their_own_reason_on_their_own_topic(world: World) -> None:
     account_id, moved_id = await world.an_account(version=1), await world.an_account(version=1)
-    async with world.database.unit_of_work(world.cause) as work:
-        await use_cases.request_rebalancing(work, world.cause, uuid4(), Targets((account_id, moved_id)))
+    await world.rebalanced(account_id, moved_id)
     (row,) = await world.rows("SELECT id FROM orders WHERE account_id = :a", a=moved_id)
     await _moved(world, moved_id, row.id, START_REBALANCING)
 
@@ -160,8 +161,10 @@ async def test_an_account_that_is_held_is_held_for_all_others_whether_it_was_kno
     world: World, *, known: bool
 ) -> None:
     account_id = await world.an_account() if known else uuid4()
+    told = [world.sent(account_state(account_id))]
     async with world.database.unit_of_work() as holding:
-        await use_cases.hold_accounts(holding, [account_id])
+        states: Any = [read(world.incoming(each), each.record.topic, keeps_copies=True) for each in told]
+        await use_cases.hold_what_is_told_of(holding, states)
         free = "SELECT account_id FROM accounts WHERE account_id = :a FOR NO KEY UPDATE SKIP LOCKED"
         assert await world.rows(free, a=account_id) == []
     assert len(await world.rows(free, a=account_id)) == 1
@@ -181,6 +184,21 @@ async def test_states_are_applied_by_revision_whatever_their_order(world: World)
     assert (copy.status, copy.account_revision) == ("LOCKED", 3)
     assert (copy.configured, copy.configuration_version, copy.configuration_revision) == (True, 2, 3)
     assert copy.client_id == world.client_id
+
+
+async def test_a_switched_target_is_followed_and_cancels_nothing(world: World) -> None:
+    account_id, target = await world.an_account(version=1), uuid4()
+    await world.an_order(account_id)
+    created = configured(account_id, 1)
+    told = {**dict(created), "revision": created.revision + 1, "allocation_id": target}
+    await world.applied(ConfigurationChanged(**told))
+
+    copy = await world.copy_of(account_id)
+    assert (copy.configured, copy.allocation_id, copy.configuration_version) == (True, target, 1)
+    assert await world.statuses(account_id) == [("NEW", None)]
+    later = await world.an_order(account_id)
+    (order,) = await world.rows("SELECT allocation_id FROM orders WHERE id = :id", id=later.id)
+    assert order.allocation_id == target
 
 
 async def test_a_type_that_nobody_knows_yet_is_applied_as_state(world: World) -> None:
@@ -264,8 +282,7 @@ async def test_the_body_that_sql_builds_is_the_body_that_the_contract_writes(wor
 
 async def test_every_kind_of_event_that_sql_writes_is_read_back_whole(world: World) -> None:
     account_id, closed_id = await world.an_account(version=1), await world.an_account(status=AccountStatus.CLOSED)
-    async with world.database.unit_of_work(world.cause) as work:
-        await use_cases.request_rebalancing(work, world.cause, uuid4(), Targets((account_id, closed_id)))
+    await world.rebalanced(account_id, closed_id)
     await world.applied(deleted(account_id, 1))
 
     for row in await world.rows("SELECT * FROM outbox WHERE key IN (:a, :b)", a=str(account_id), b=str(closed_id)):
@@ -281,6 +298,16 @@ async def test_every_kind_of_event_that_sql_writes_is_read_back_whole(world: Wor
         assert row.shard == partition_of(row.key, world.service.settings.partitions) % SHARDS
 
 
+async def test_placing_an_order_is_three_statements(world: World) -> None:
+    portfolio_id = uuid4()
+    await world.applied(portfolio_state(portfolio_id))
+    account_id = await world.an_account(version=1, portfolio_id=portfolio_id)
+    with counted(world.database) as asked:
+        await world.an_order(account_id)
+    # The account's lock, which tells of its portfolio as well, the order, and its event.
+    assert len(asked) == 3
+
+
 async def test_one_deletion_cancels_ten_thousand_orders_within_the_time_that_is_promised(world: World) -> None:
     account_id = await world.an_account(version=1)
     await world.an_order(account_id)
@@ -288,9 +315,12 @@ async def test_one_deletion_cancels_ten_thousand_orders_within_the_time_that_is_
         await work.connection.execute(text(_COPIES_OF_THE_ORDER), {"account_id": account_id, "times": 9_999})
 
     began = time.perf_counter()
-    await world.applied(deleted(account_id, 1))
+    with counted(world.database) as asked:
+        await world.applied(deleted(account_id, 1))
     took = time.perf_counter() - began
 
+    # Its account is locked, its copy applied, its orders cancelled with their events.
+    assert len(asked) == 3
     print(f"10,000 orders cancelled in {1000 * took:.0f} ms")  # noqa: T201 - a figure to look at
     assert await world.statuses(account_id) == [("CANCELLED", "CONFIGURATION_DELETED")] * 10_000
     assert (await world.types_announced(account_id)).count("OrderCancelled") == 10_000

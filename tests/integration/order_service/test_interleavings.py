@@ -1,4 +1,7 @@
-"""P4 whatever the interleaving: creations, deletions, orders, duplicates and late messages against a small model."""
+"""P4 whatever the interleaving: creations, deletions, orders, duplicates and late messages against a small model.
+
+The account's ledger portfolio is blocked and freed between them, and rebalancings are asked for.
+"""
 
 import asyncio
 import os
@@ -12,11 +15,11 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from services.order_service import use_cases
-from services.order_service.domain import START, ConfigurationMissing, Order
+from services.order_service.domain import START, ConfigurationMissing, Order, PortfolioBlocked
 from shared.contracts import ConfigurationState
 from shared.kit.service import Service
 
-from .world import Sent, World, account_state, configured, deleted
+from .world import Sent, World, account_state, configured, deleted, portfolio_state
 
 #: Set to the printed number, it plays the same examples again.
 SEED = int(os.environ.get("PORTFOLIO_BUS_TEST_SEED", random.SystemRandom().randrange(2**32)))
@@ -32,6 +35,8 @@ class Model:
     delivered: list[ConfigurationState] = field(default_factory=list)
     taken: list[Tagged] = field(default_factory=list)
     started: set[UUID] = field(default_factory=set)
+    portfolio_revision: int = 1
+    blocked: bool = False
 
     def next_state(self, account_id: UUID) -> ConfigurationState:
         """What config_service would publish next: versions are created and deleted in turn."""
@@ -45,7 +50,9 @@ class Model:
 
     @property
     def takes_orders_under(self) -> int | None:
-        return self.current.version if self.current is not None and self.current.configured else None
+        if self.blocked or self.current is None or not self.current.configured:
+            return None
+        return self.current.version
 
     def expected_status(self, order_id: UUID, version: int) -> str:
         if order_id in self.started:
@@ -60,11 +67,12 @@ class Play:
     def __init__(self, world: World) -> None:
         self.world = world
         self.model = Model()
-        self.account_id = uuid4()
+        self.account_id, self.portfolio_id = uuid4(), uuid4()
         self.sent: list[Sent] = []
 
     async def begin(self) -> None:
-        await self.world.applied(account_state(self.account_id))
+        account = account_state(self.account_id, portfolio_id=self.portfolio_id)
+        await self.world.applied(portfolio_state(self.portfolio_id), account)
 
     async def publish(self, _: int) -> None:
         """The next state is on its way; it arrives when a delivery picks it."""
@@ -104,14 +112,47 @@ class Play:
             await use_cases.move_order(work, self.world.cause, START, order_id)
         self.model.started.add(order_id)
 
+    async def block(self, _: int) -> None:
+        """The account's portfolio is blocked: what is NEW of rebalancings goes, and nothing comes until it is not."""
+        await self._portfolio_turns(blocked=True)
+
+    async def unblock(self, _: int) -> None:
+        await self._portfolio_turns(blocked=False)
+
+    async def rebalance(self, _: int) -> None:
+        await self.world.rebalanced(self.account_id)
+
+    async def rebalance_while_blocking(self, _: int) -> None:
+        """Either may come first; nothing in between."""
+        await asyncio.gather(self.world.rebalanced(self.account_id), self._portfolio_turns(blocked=True))
+
+    async def _portfolio_turns(self, *, blocked: bool) -> None:
+        self.model.portfolio_revision += 1
+        state = portfolio_state(self.portfolio_id, revision=self.model.portfolio_revision, blocked=blocked)
+        await self.world.applied(state)
+        self.model.blocked = blocked
+
+    async def check_execution_orders(self) -> None:
+        """None is NEW while the portfolio is blocked, or under a version that is deleted."""
+        rows = await self.world.rows(
+            "SELECT configuration_version FROM orders WHERE account_id = :a AND kind = :k AND status = 'NEW'",
+            k="REBALANCING",
+            a=self.account_id,
+        )
+        assert {row.configuration_version for row in rows} <= {self.model.takes_orders_under}
+
     async def check(self) -> None:
-        rows = await self.world.rows("SELECT id, status FROM orders WHERE account_id = :a", a=self.account_id)
+        await self.check_execution_orders()
+        rows = await self.world.rows(
+            "SELECT id, status FROM orders WHERE account_id = :a AND kind = 'PORTFOLIO'", a=self.account_id
+        )
         expected = {order_id: self.model.expected_status(order_id, version) for order_id, version in self.model.taken}
         assert {row.id: row.status for row in rows} == expected
 
     async def check_announcements(self) -> None:
         """Each order was announced once in each status that it had, and its cancellation never before it was taken."""
-        announced = [(each.body["id"], each.type) for each in await self.world.announced(self.account_id)]
+        told = await self.world.announced(self.account_id)
+        announced = [(each.body["id"], each.type) for each in told if each.topic == "orders.events.v1"]
         assert len(announced) == len(set(announced))
         types = {"NEW": [], "PROCESSING": ["OrderProcessingStarted"], "CANCELLED": ["OrderCancelled"]}
         for order in self.model.taken:
@@ -128,7 +169,7 @@ class Play:
     async def _try_to_order(self) -> Order | None:
         try:
             order = await self.world.an_order(self.account_id)
-        except ConfigurationMissing:
+        except (ConfigurationMissing, PortfolioBlocked):
             return None
         self.model.taken.append((order.id, order.configuration_version or 0))
         return order
@@ -142,6 +183,10 @@ _STEPS = [
     Play.deliver_batch,
     Play.order_while_delivering,
     Play.start,
+    Play.rebalance,
+    Play.block,
+    Play.unblock,
+    Play.rebalance_while_blocking,
 ]
 
 

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 from sqlalchemy import text
 
 from services.order_service import use_cases
-from services.order_service.domain import Order, WantedOrder
+from services.order_service.domain import Execution, Order, Targets, WantedOrder
 from shared.contracts import (
     AccountCreated,
     AccountState,
@@ -25,6 +25,8 @@ from shared.contracts import (
     Envelope,
     Message,
     OrderSide,
+    PortfolioState,
+    PortfolioUpdated,
     Record,
     new_envelope,
     to_record,
@@ -105,6 +107,19 @@ class World:
         record = (message if isinstance(message, Sent) else self.sent(message)).record
         return a_record(self.service.kafka.physical(record.topic), record.key, record.value, record.headers)
 
+    async def worked(self) -> None:
+        """Let the worker do what there is to do on executions."""
+        while await use_cases.work_on_next(self.database):
+            pass
+
+    async def rebalanced(self, *accounts: UUID, allocations: Sequence[UUID] = ()) -> Execution:
+        """An execution for these accounts, whose orders are made."""
+        async with self.database.unit_of_work(self.cause) as work:
+            targets = Targets(accounts, tuple(allocations))
+            execution = await use_cases.request_rebalancing(work, self.cause, uuid4(), targets)
+        await self.worked()
+        return execution
+
     async def an_account(self, *, version: int = 0, **changed: Any) -> UUID:
         """An account of the client, configured under `version` if that is not 0."""
         account_id = uuid4()
@@ -165,6 +180,21 @@ def account_state(account_id: UUID, *, revision: int = 1, **changed: Any) -> Acc
         "updated_at": AT,
     }
     return AccountCreated(account_id=account_id, revision=revision, **{**told, **changed})
+
+
+def portfolio_state(portfolio_id: UUID, *, revision: int = 1, blocked: bool = False, **changed: Any) -> PortfolioState:
+    told: dict[str, Any] = {
+        "organization_id": uuid4(),
+        "ledger_id": uuid4(),
+        "name": "Family",
+        "entity_id": None,
+        "status_code": "BLOCKED" if blocked else "ACTIVE",
+        "status_description": None,
+        "created_at": AT,
+        "updated_at": AT,
+        "deleted_at": None,
+    }
+    return PortfolioUpdated(portfolio_id=portfolio_id, revision=revision, **{**told, **changed})
 
 
 def configured(account_id: UUID, version: int, **changed: Any) -> ConfigurationState:

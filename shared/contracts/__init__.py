@@ -6,6 +6,7 @@ only relatively, because the same files ship to upstream services as the package
 
 from .accounts import AccountCreated, AccountState, AccountStatus, AccountType, AccountUpdated
 from .allocations import (
+    AllocationChanged,
     AllocationCreated,
     AllocationDeleted,
     AllocationItem,
@@ -14,7 +15,10 @@ from .allocations import (
 )
 from .base import Command, Event, Message, Part, StateEvent
 from .catalogue import MESSAGES, state_of
+from .clients import ClientChanged, ClientCreated, ClientRevoked, ClientState
 from .configurations import (
+    ChangeConfiguration,
+    ConfigurationChanged,
     ConfigurationCreated,
     ConfigurationDeleted,
     ConfigurationState,
@@ -43,7 +47,20 @@ from .orders import (
     StartOrderProcessing,
 )
 from .partitioning import murmur2, partition_of
+from .portfolios import (
+    PORTFOLIO_BLOCKED,
+    CreatePortfolio,
+    DeletePortfolio,
+    PortfolioCommand,
+    PortfolioCreated,
+    PortfolioDeleted,
+    PortfolioState,
+    PortfolioStatus,
+    PortfolioUpdated,
+    UpdatePortfolio,
+)
 from .rebalancings import (
+    CancelRebalancing,
     CancelRebalancingOrder,
     FillRebalancingOrder,
     RebalancingCancellationReason,
@@ -63,6 +80,7 @@ from .subscriptions import SubscriptionDisabled
 from .topics import (
     ACCOUNTS_EVENTS,
     ALLOCATIONS_EVENTS,
+    CLIENTS_EVENTS,
     COMMANDS_REPLIES,
     CONFIGURATIONS_COMMANDS,
     CONFIGURATIONS_EVENTS,
@@ -79,6 +97,7 @@ from .topics import (
     redrive_topic,
 )
 from .unreadable import Unreadable, UnreadableBody, UnreadableEnvelope, UnreadableMessageError
+from .upstream import ReadMessage, is_reply_to, read, record_of
 from .values import (
     Currency,
     DecimalString,
@@ -98,6 +117,7 @@ from .values import (
 __all__ = [
     "ACCOUNTS_EVENTS",
     "ALLOCATIONS_EVENTS",
+    "CLIENTS_EVENTS",
     "COMMANDS_REPLIES",
     "CONFIGURATIONS_COMMANDS",
     "CONFIGURATIONS_EVENTS",
@@ -107,6 +127,7 @@ __all__ = [
     "ORDERS_EVENTS",
     "PORTFOLIOS_COMMANDS",
     "PORTFOLIOS_EVENTS",
+    "PORTFOLIO_BLOCKED",
     "REBALANCINGS_COMMANDS",
     "REBALANCINGS_EVENTS",
     "SUBSCRIPTIONS_EVENTS",
@@ -116,22 +137,32 @@ __all__ = [
     "AccountStatus",
     "AccountType",
     "AccountUpdated",
+    "AllocationChanged",
     "AllocationCreated",
     "AllocationDeleted",
     "AllocationItem",
     "AllocationState",
     "CancelOrder",
+    "CancelRebalancing",
     "CancelRebalancingOrder",
+    "ChangeConfiguration",
+    "ClientChanged",
+    "ClientCreated",
+    "ClientRevoked",
+    "ClientState",
     "Command",
     "CommandAccepted",
     "CommandRejected",
+    "ConfigurationChanged",
     "ConfigurationCreated",
     "ConfigurationDeleted",
     "ConfigurationState",
     "CreateConfiguration",
+    "CreatePortfolio",
     "Currency",
     "DecimalString",
     "DeleteConfiguration",
+    "DeletePortfolio",
     "Envelope",
     "Event",
     "FieldError",
@@ -154,7 +185,14 @@ __all__ = [
     "OrderStatus",
     "Part",
     "PlaceOrder",
+    "PortfolioCommand",
+    "PortfolioCreated",
+    "PortfolioDeleted",
+    "PortfolioState",
+    "PortfolioStatus",
+    "PortfolioUpdated",
     "Problem",
+    "ReadMessage",
     "RebalancingCancellationReason",
     "RebalancingOrderCancelled",
     "RebalancingOrderCommand",
@@ -180,11 +218,13 @@ __all__ = [
     "UnreadableBody",
     "UnreadableEnvelope",
     "UnreadableMessageError",
+    "UpdatePortfolio",
     "Version",
     "as_utc",
     "format_decimal",
     "format_time",
     "from_record",
+    "is_reply_to",
     "murmur2",
     "new_envelope",
     "new_id",
@@ -192,8 +232,10 @@ __all__ = [
     "parse_decimal",
     "parse_time",
     "partition_of",
+    "read",
     "read_body",
     "read_envelope",
+    "record_of",
     "redrive_topic",
     "reply_key",
     "state_of",

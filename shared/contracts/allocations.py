@@ -48,5 +48,9 @@ class AllocationCreated(AllocationState):
     """An allocation was made."""
 
 
+class AllocationChanged(AllocationState):
+    """An allocation's name or instruments changed."""
+
+
 class AllocationDeleted(AllocationState):
     """An allocation that nothing used was deleted; the body is its last state."""

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 from typing import Final
 
-from . import accounts, allocations, configurations, orders, rebalancings, replies, subscriptions
+from . import accounts, allocations, clients, configurations, orders, portfolios, rebalancings, replies, subscriptions
 from .base import Message, StateEvent
 from .topics import Topic
 
@@ -15,10 +15,16 @@ MESSAGES: Final[MappingProxyType[str, type[Message]]] = MappingProxyType(
             accounts.AccountCreated,
             accounts.AccountUpdated,
             allocations.AllocationCreated,
+            allocations.AllocationChanged,
             allocations.AllocationDeleted,
+            clients.ClientCreated,
+            clients.ClientChanged,
+            clients.ClientRevoked,
             configurations.ConfigurationCreated,
+            configurations.ConfigurationChanged,
             configurations.ConfigurationDeleted,
             configurations.CreateConfiguration,
+            configurations.ChangeConfiguration,
             configurations.DeleteConfiguration,
             orders.OrderPlaced,
             orders.OrderProcessingStarted,
@@ -31,11 +37,18 @@ MESSAGES: Final[MappingProxyType[str, type[Message]]] = MappingProxyType(
             orders.FillOrder,
             orders.SettleOrder,
             orders.RejectOrder,
+            portfolios.PortfolioCreated,
+            portfolios.PortfolioUpdated,
+            portfolios.PortfolioDeleted,
+            portfolios.CreatePortfolio,
+            portfolios.UpdatePortfolio,
+            portfolios.DeletePortfolio,
             rebalancings.RebalancingOrderCreated,
             rebalancings.RebalancingOrderProcessingStarted,
             rebalancings.RebalancingOrderFilled,
             rebalancings.RebalancingOrderCancelled,
             rebalancings.RequestRebalancing,
+            rebalancings.CancelRebalancing,
             rebalancings.StartRebalancingOrder,
             rebalancings.FillRebalancingOrder,
             rebalancings.CancelRebalancingOrder,
@@ -48,7 +61,13 @@ MESSAGES: Final[MappingProxyType[str, type[Message]]] = MappingProxyType(
 
 _STATES: Final[dict[str, type[StateEvent]]] = {
     state.topic.name: state
-    for state in (accounts.AccountState, allocations.AllocationState, configurations.ConfigurationState)
+    for state in (
+        accounts.AccountState,
+        allocations.AllocationState,
+        clients.ClientState,
+        configurations.ConfigurationState,
+        portfolios.PortfolioState,
+    )
 }
 
 

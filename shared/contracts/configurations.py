@@ -44,6 +44,12 @@ class ConfigurationCreated(ConfigurationState):
     announces: ClassVar[bool | None] = True
 
 
+class ConfigurationChanged(ConfigurationState):
+    """An account's configuration has another target, under the version that it had; nothing is traded for that."""
+
+    announces: ClassVar[bool | None] = True
+
+
 class ConfigurationDeleted(ConfigurationState):
     """An account's configuration was deleted; new orders of this version and of older ones must not stay."""
 
@@ -58,6 +64,16 @@ class CreateConfiguration(Command):
 
     account_id: UUID = Field(description="The account to configure; of type PORTFOLIO, ACTIVE and not configured yet")
     allocation_id: UUID = Field(description="The allocation to invest it in")
+
+
+class ChangeConfiguration(Command):
+    """Give an account's configuration another target; nothing is traded for that, and no order is cancelled."""
+
+    topic: ClassVar[Topic] = CONFIGURATIONS_COMMANDS
+    key_field: ClassVar[str] = "account_id"
+
+    account_id: UUID = Field(description="The account whose configuration is to change")
+    allocation_id: UUID = Field(description="The allocation to invest it in from now on")
 
 
 class DeleteConfiguration(Command):

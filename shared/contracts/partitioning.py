@@ -1,6 +1,7 @@
 """Kafka's default partitioning (murmur2, as in the Java client), so that all of us agree on a key's partition.
 
-librdkafka's default differs: a producer built on it must be set to `murmur2_random`.
+librdkafka's default differs. Of an upstream's messages nothing is assumed but the key, so that does no harm as long as
+all senders of one account's messages are one program, which has to see to their order anyway.
 """
 
 from struct import iter_unpack

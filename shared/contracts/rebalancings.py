@@ -133,6 +133,15 @@ class RequestRebalancing(Command):
             return False
 
 
+class CancelRebalancing(Command):
+    """Cancel those orders of a rebalancing execution that are still NEW, as its client."""
+
+    topic: ClassVar[Topic] = REBALANCINGS_COMMANDS
+    key_field: ClassVar[str] = "execution_id"
+
+    execution_id: UUID = Field(description="The execution")
+
+
 class RebalancingOrderCommand(Command):
     """A command about one rebalancing execution order."""
 
@@ -154,4 +163,6 @@ class FillRebalancingOrder(RebalancingOrderCommand):
 class CancelRebalancingOrder(RebalancingOrderCommand):
     """Execution report: the order was cancelled."""
 
-    reason: RebalancingCancellationReason = Field(description="Why it was cancelled")
+    reason: RebalancingCancellationReason = Field(
+        description="Why it was cancelled: what upstream found, so anything but CANCELLED_BY_CLIENT"
+    )

@@ -8,10 +8,11 @@ from uuid import UUID
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from .base import Message
+from .base import Command, Message
 from .catalogue import MESSAGES, state_of
 from .envelope import Envelope, read_envelope, to_headers
 from .identifiers import new_id
+from .json_keys import repeated_key
 from .replies import FieldError
 from .topics import MAX_MESSAGE_BYTES
 from .unreadable import Unreadable, UnreadableBody
@@ -124,7 +125,7 @@ def _parsed(message_class: type[Message], value: bytes) -> Message:
         if b"NaN" in value or b"Infinity" in value:
             # pydantic lets these pass in fields that it ignores; they are not JSON, and jsonb does not take them.
             from_json(value, allow_inf_nan=False)
-        return message_class.model_validate_json(value)
+        message = message_class.model_validate_json(value)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         if details[0]["type"] == "json_invalid":
@@ -136,6 +137,21 @@ def _parsed(message_class: type[Message], value: bytes) -> Message:
         ) from error
     except ValueError as error:
         raise UnreadableBody(Unreadable.NOT_JSON, f"Invalid JSON: {_clean(str(error))}") from error
+    # What happened is read with tolerance; what is asked for must not depend on whose reader it meets.
+    if isinstance(message, Command):
+        _refuse_repeated_keys(message_class, value)
+    return message
+
+
+def _refuse_repeated_keys(message_class: type[Message], value: bytes) -> None:
+    repeated = repeated_key(value)
+    if repeated is not None:
+        location = _clean(".".join(str(step) for step in repeated))[:_MAX_LOCATION]
+        raise UnreadableBody(
+            Unreadable.INVALID_BODY,
+            f"the body is no {message_class.__name__}",
+            (FieldError(location=location or "body", message="stands there more than once"),),
+        )
 
 
 def _field_error(detail: ErrorDetails) -> FieldError:

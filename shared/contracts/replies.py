@@ -36,6 +36,11 @@ class Problem(Part):
     detail: LongText | None = Field(default=None, description="What was wrong this time")
     instance: LongText | None = Field(default=None, description="What the problem is about, such as a path")
     request_id: Name | None = Field(default=None, description="The correlation id under which the log tells more")
+    code: ShortText | None = Field(
+        default=None,
+        exclude_if=lambda code: code is None,
+        description="The ledger's own code of what was wrong, such as 0007; only where it has one",
+    )
     errors: Listed[FieldError] = Field(default=(), max_length=100, description="The fields that are wrong")
 
 
@@ -48,6 +53,9 @@ class Reply(Event):
     command_id: ShortText = Field(description="The ce_id of the command that is answered")
     command_type: ShortText = Field(description="The ce_type of that command")
     command_key: Name = Field(description="The Kafka key of that command, and of this reply")
+    command_source: Name | None = Field(
+        default=None, description="The ce_source of that command; null in replies of earlier versions"
+    )
 
 
 class CommandAccepted(Reply):

@@ -80,9 +80,14 @@ ALLOCATIONS_EVENTS: Final = _state("allocations.events.v1", "the whole allocatio
 PORTFOLIOS_EVENTS: Final = _state(
     "portfolios.events.v1", "the whole ledger portfolio after every change, metadata left out", "portfolio id"
 )
+CLIENTS_EVENTS: Final = _state(
+    "clients.events.v1", "the whole client after every change, its secrets left out", "client id"
+)
 ORDERS_EVENTS: Final = _passing("orders.events.v1", "every transition of a portfolio order", "account id")
 REBALANCINGS_EVENTS: Final = _passing(
-    "rebalancings.events.v1", "every transition of a rebalancing execution order", "account id"
+    "rebalancings.events.v1",
+    "every transition of a rebalancing execution order, also those that upstream engines tell",
+    "account id",
 )
 SUBSCRIPTIONS_EVENTS: Final = _passing(
     "subscriptions.events.v1", "what ops should know of subscriptions", "subscription id"
@@ -99,6 +104,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     ACCOUNTS_EVENTS,
     ALLOCATIONS_EVENTS,
     PORTFOLIOS_EVENTS,
+    CLIENTS_EVENTS,
     ORDERS_EVENTS,
     REBALANCINGS_EVENTS,
     SUBSCRIPTIONS_EVENTS,

@@ -109,9 +109,11 @@ def storable(text: str) -> str:
     if "\0" in text:
         message = "text must not contain the character NUL (U+0000)"
         raise ValueError(message)
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
         message = "text must not contain lone surrogates"
-        raise ValueError(message)
+        raise ValueError(message) from None
     return text
 
 

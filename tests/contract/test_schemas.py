@@ -11,6 +11,7 @@ from shared.contracts import MESSAGES
 from shared.contracts.export import SAMPLES, SCHEMAS, schema_of, schema_text, write_schemas
 
 from .additions import breaking_changes
+from .baselines import REPOSITORY, agreed_commits, files_at, text_at
 
 STALE = "run python -m shared.contracts.export"
 
@@ -37,6 +38,20 @@ def test_no_released_message_was_removed() -> None:
 @pytest.mark.parametrize("name", sorted(MESSAGES))
 def test_a_message_only_adds_to_what_was_released(name: str) -> None:
     assert breaking_changes(_released(name), schema_of(MESSAGES[name])) == []
+
+
+def test_the_messages_only_add_to_what_was_committed_however_often_the_files_are_written() -> None:
+    folder = SCHEMAS.relative_to(REPOSITORY).as_posix()
+    found = {
+        f"{Path(path).stem} of {commit[:8]}": _since(json.loads(text_at(commit, path) or "{}"), Path(path).stem)
+        for commit in agreed_commits()
+        for path in files_at(commit, folder)
+    }
+    assert {name: changes for name, changes in found.items() if changes} == {}
+
+
+def _since(old: dict[str, Any], name: str) -> list[str]:
+    return breaking_changes(old, schema_of(MESSAGES[name])) if name in MESSAGES else ["was removed"]
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))

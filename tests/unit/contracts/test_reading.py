@@ -166,7 +166,7 @@ def test_an_unknown_type_is_applied_by_those_who_keep_copies(configured: bool) -
     assert state.configured is configured
 
 
-@pytest.mark.parametrize("topic", ["orders.events.v1", "portfolios.events.v1", "configurations.commands.v1", "x"])
+@pytest.mark.parametrize("topic", ["orders.events.v1", "subscriptions.events.v1", "configurations.commands.v1", "x"])
 def test_an_unknown_type_on_a_topic_without_state_is_refused_by_all(topic: str) -> None:
     with pytest.raises(UnreadableBody) as refusal:
         read_body("Unheard", topic, ACCOUNT.encode(), b"{}", keeps_copies=True)

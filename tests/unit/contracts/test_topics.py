@@ -14,6 +14,7 @@ from shared.contracts import (
     AccountState,
     Command,
     ConfigurationState,
+    PortfolioState,
     StateEvent,
     Topic,
     parked_topic,
@@ -29,6 +30,7 @@ def test_the_table_holds_every_shared_topic_once() -> None:
     assert sorted(topic.name for topic in TOPICS) == [
         "accounts.events.v1",
         "allocations.events.v1",
+        "clients.events.v1",
         "commands.replies.v1",
         "configurations.commands.v1",
         "configurations.events.v1",
@@ -64,6 +66,7 @@ def test_the_compacted_topics_are_those_of_state() -> None:
     assert {topic.name.split(".")[0] for topic in TOPICS if topic.compacted} == {
         "accounts",
         "allocations",
+        "clients",
         "configurations",
         "portfolios",
     }
@@ -107,8 +110,9 @@ def test_every_message_on_a_compacted_topic_carries_the_whole_state_of_that_topi
 def test_a_compacted_topic_knows_its_state_by_object_and_by_name() -> None:
     assert state_of(ACCOUNTS_EVENTS) is AccountState
     assert state_of(CONFIGURATIONS_EVENTS.name) is ConfigurationState
-    assert state_of(PORTFOLIOS_EVENTS) is None
+    assert state_of(PORTFOLIOS_EVENTS) is PortfolioState
     assert state_of("orders.events.v1") is None
+    assert [topic.name for topic in TOPICS if topic.compacted and state_of(topic) is None] == []
 
 
 def test_state_is_kept_at_least_as_long_as_everything_that_may_wait_for_it() -> None:

@@ -10,7 +10,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,19 @@ class RunningSystem:
         label: str | None = None,
         roles: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        module: str | None = None,
     ) -> ServiceProcess:
-        """Start a service; another process of the same service takes a `label` of its own. It may not be ready yet."""
+        """Start a service; another process of the same service takes a `label` of its own. It may not be ready yet.
+
+        `module` runs in the service's place, with its environment and the service's name as its argument.
+        """
         label = label or service
         if label not in self.urls:
             self.urls |= _new_urls([label])
         arguments = ["run", *(["--roles", ",".join(roles)] if roles else [])]
         command = self._command(label, service, arguments, environment or {})
+        if module is not None:
+            command = replace(command, argv=[sys.executable, "-m", module, service])
         self.services[label] = ServiceProcess(self.stack, command, self.urls[label])
         return self.services[label]
 

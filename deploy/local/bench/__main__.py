@@ -7,7 +7,7 @@ import asyncio
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +18,11 @@ from rich.table import Table
 
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.deletions import DELETIONS, deletions_at_a_rate, one_large_deletion
+from deploy.local.bench.deliveries import deliveries
 from deploy.local.bench.figures import Figure
+from deploy.local.bench.floods import REFUSED, flood
 from deploy.local.bench.idle import idle
+from deploy.local.bench.requests import requests
 from deploy.local.demo.upstream import upstream_of
 from deploy.local.errors import ProcessFailedError, StackUnavailableError
 from deploy.local.services import RunningSystem, running_system
@@ -27,6 +30,9 @@ from deploy.local.stack import local_stack
 from shared.kit.kafka import Kafka
 
 RESULTS = Path("bench-results")
+MEASUREMENTS = ("idle", "one-deletion", "deletions", "requests", "flood", "deliveries")
+
+Measurement = Callable[[], Awaitable[list[Figure]]]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     console.print("starting Kafka, PostgreSQL and the services …")
     try:
         with local_stack() as stack, running_system(stack) as system:
-            figures = asyncio.run(_measure(system, chosen.runs, chosen.deletions, console))
+            figures = asyncio.run(_measure(system, chosen, console))
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -45,18 +51,25 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def _measure(system: RunningSystem, runs: int, deletions: int, console: Console) -> list[Figure]:
+async def _measure(system: RunningSystem, chosen: argparse.Namespace, console: Console) -> list[Figure]:
     kafka = Kafka(system.stack.kafka, client_id="bench")
     database = system.databases["order_service"]
     async with asyncpg.create_pool(database, min_size=2, max_size=8) as orders, upstream_of(system, kafka) as upstream:
         await upstream.sign_in()
         bench = Bench(system, upstream, orders)
-        console.print("idle …")
-        figures = await idle(system, runs)
-        console.print("one deletion, 10,000 orders …")
-        figures += await one_large_deletion(bench, kafka, runs)
-        console.print(f"{deletions} deletions of 50 orders, {runs} times …")
-        figures += await deletions_at_a_rate(bench, runs, deletions)
+        runs: int = chosen.runs
+        measurements: dict[str, Measurement] = {
+            "idle": lambda: idle(system, runs),
+            "one-deletion": lambda: one_large_deletion(bench, kafka, runs),
+            "deletions": lambda: deletions_at_a_rate(bench, runs, chosen.deletions),
+            "requests": lambda: requests(system, upstream, runs),
+            "flood": lambda: flood(bench, kafka, runs, chosen.refused),
+            "deliveries": lambda: deliveries(system, upstream, kafka, runs),
+        }
+        figures: list[Figure] = []
+        for name in chosen.only or measurements:
+            console.print(f"{name}, {runs} times …")
+            figures += await measurements[name]()
         return figures
 
 
@@ -87,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.bench", description="Measure the running system.")
     parser.add_argument("--runs", type=int, default=3, help="repetitions of every measurement (default: 3)")
     parser.add_argument("--deletions", type=int, default=DELETIONS, help=f"deletions a run (default: {DELETIONS})")
+    parser.add_argument("--refused", type=int, default=REFUSED, help=f"commands a flood (default: {REFUSED})")
+    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, help="these measurements (default: all, in order)")
     return parser
 
 

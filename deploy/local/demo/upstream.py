@@ -54,6 +54,11 @@ class Upstream:
         """Who it is."""
         return UUID(self._client.client_id)
 
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that its requests carry once it has signed in."""
+        return {"Authorization": f"Bearer {self._token}"}
+
     async def sign_in(self) -> str:
         """Get a token by client credentials; answers its scopes."""
         form = {
@@ -68,10 +73,17 @@ class Upstream:
         self._token = granted["access_token"]
         return str(granted["scope"])
 
-    async def call(self, service: str, method: str, path: str, body: str | dict[str, Any] | None = None) -> Answer:
-        """Call a service's API; a body given as text goes out as it stands."""
+    async def call(
+        self, service: str, method: str, path: str, body: str | dict[str, Any] | None = None, *, key: UUID | None = None
+    ) -> Answer:
+        """Call a service's API; a body given as text goes out as it stands.
+
+        A POST goes out under the idempotency key `key`, one of its own unless given.
+        """
         content = body.encode() if isinstance(body, str) else orjson.dumps(body) if body is not None else None
-        headers = {"Authorization": f"Bearer {self._token}"} | ({"Content-Type": "application/json"} if content else {})
+        headers = self.authorization | ({"Content-Type": "application/json"} if content else {})
+        if method == "POST":
+            headers["Idempotency-Key"] = str(key or uuid4())
         url = self._system.urls[service] + path
         async with self._session.request(method, url, data=content, headers=headers) as response:
             return Answer(response.status, await response.read())

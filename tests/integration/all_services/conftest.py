@@ -1,0 +1,59 @@
+"""All three services as processes on one stack, and a client's whole estate in them."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from deploy.local.ports import LOOPBACK, free_ports
+from deploy.local.services import RunningSystem, running_system
+from deploy.local.stack import Stack
+from services.config_service import use_cases
+from shared.kit.auth import TokenIssuer
+from shared.kit.outbox import Outbox
+from shared.kit.secrets import SecretBox
+from shared.kit.settings import async_url
+from shared.kit.unit_of_work import Database
+from tests.conftest import PARTITIONS
+
+from .estates import World
+
+
+@pytest.fixture(scope="module")
+def system(stack: Stack) -> Iterator[RunningSystem]:
+    prefix = f"all{uuid4().hex[:8]}"
+    # Nobody's test waits for the half minute that a body may usually take.
+    environment = {"PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS), "PORTFOLIO_BUS_BODY_SECONDS": "1.5"}
+    with running_system(stack, prefix=prefix, environment=environment) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def receiver() -> AsyncIterator[str]:
+    """The address of a subscriber that is content with everything."""
+
+    async def content(_: web.Request) -> web.Response:
+        return web.Response()
+
+    (port,) = free_ports(1)
+    app = web.Application()
+    app.router.add_post("/hook", content)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, port).start()
+    yield f"http://{LOOPBACK}:{port}/hook"
+    await runner.cleanup()
+
+
+@pytest.fixture(scope="module")
+async def world(system: RunningSystem, receiver: str) -> AsyncIterator[World]:
+    """The services with their own keys at hand, so that a token of any kind can be signed."""
+    box = SecretBox([system.environment["PORTFOLIO_BUS_SECRET_KEYS"]])
+    database = Database(async_url(system.databases["config_service"]), Outbox("/test", PARTITIONS), application="test")
+    async with database.unit_of_work() as work:
+        issuer = TokenIssuer(await use_cases.signing_keys(work, box))
+    await database.close()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield World(system, issuer, session, receiver)

@@ -1,0 +1,53 @@
+"""A service that tells how many statements each request has cost, run in the service's place.
+
+`python -m tests.integration.all_services.counting SERVICE`, with the service's own environment.
+"""
+
+import sys
+from collections import Counter
+from importlib import import_module
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from sqlalchemy import event
+from structlog.contextvars import get_contextvars
+
+from shared.kit.command_line import in_loop
+from shared.kit.service import Role, Service, run
+from shared.kit.unit_of_work import Database
+
+
+class Cost(BaseModel):
+    """What a request has cost; beginning and ending transactions is not counted."""
+
+    statements: int
+
+
+def _counting(database: Database) -> APIRouter:
+    router, counted = APIRouter(prefix="/statements"), Counter[str]()
+
+    def count(*_: object) -> None:
+        counted[str(get_contextvars().get("request_id"))] += 1
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+
+    @router.get("/{request_id}")
+    async def cost(request_id: str) -> Cost:
+        return Cost(statements=counted[request_id])
+
+    return router
+
+
+def _main(name: str) -> None:
+    def build(settings: Any) -> Service:
+        service: Service = import_module(f"services.{name}.app").build(settings)
+        service.routers = [*service.routers, _counting(service.database)]
+        return service
+
+    settings = import_module(f"services.{name}.settings").Settings
+    in_loop(lambda service: run(service, frozenset(Role)), build, settings, name)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

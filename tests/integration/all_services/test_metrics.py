@@ -1,0 +1,162 @@
+"""/metrics of the running services: all that the document lists and nothing else, also while Kafka is away."""
+
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from deploy.local.ports import LOOPBACK, free_ports
+from deploy.local.services import RunningSystem, service_names
+from deploy.local.stack import local_stack
+from shared.contracts import ACCOUNTS_EVENTS, CLIENTS_EVENTS
+from shared.kit.metrics import MEASURES, PROCESS
+from shared.kit.secrets import new_sealing_key
+from tests.conftest import PARTITIONS, eventually
+from tests.scraped import Scraped
+
+from .estates import Estate, World, order_body
+
+REQUESTS = "portfolio_bus_http_requests_total"
+MESSAGES = "portfolio_bus_consumer_messages_total"
+LAG = "portfolio_bus_consumer_lag_records"
+OUTBOX = "portfolio_bus_outbox_rows"
+PUBLISHED = "portfolio_bus_relay_published_total"
+
+
+async def scraped(world: World, service: str) -> Scraped:
+    answer = await world.ask(service, "GET", "/metrics")
+    assert answer.status == 200
+    return Scraped(answer.text)
+
+
+@pytest.fixture(scope="module")
+async def busy(world: World) -> World:
+    """The services after somebody made something, and asked for an order that is refused behind the barrier."""
+    client = uuid4()
+    account = {"user_id": str(uuid4()), "type": "PORTFOLIO"}
+    await world.made(client, "config_service", "/accounts", account)
+    estate = Estate(client, {"account_id": str(uuid4())})
+    token = world.token(client)
+    refused = await world.ask("order_service", "POST", "/portfolios/orders", token, order_body(estate))
+    assert refused.status == 404
+    return world
+
+
+async def test_what_is_exported_is_what_is_described_and_the_other_way_round(busy: World) -> None:
+    found = [each for name in service_names() for each in (await scraped(busy, name)).described()]
+    library = {measure.name for measure in PROCESS}
+    described = {m.name: (m.kind.value, None if m.name in library else m.meaning) for m in MEASURES}
+    assert {name: (kind, None if name in library else meaning) for name, kind, meaning, _ in found} == described
+    labels = {name: found_labels for name, _, _, found_labels in found if found_labels is not None}
+    expected = {measure.name: frozenset(measure.labels) for measure in MEASURES}
+    assert labels == {name: expected[name] for name in labels}
+    unseen = expected.keys() - labels.keys()
+    assert unseen <= {"portfolio_bus_consumer_parked_total"}, "a metric that a busy system does not show"
+
+
+async def test_no_label_holds_an_id(busy: World) -> None:
+    for service in service_names():
+        values = {v for s in (await scraped(busy, service)).samples for v in s.labels.values()}
+        assert not [value for value in values if value.count("-") >= 4 and "{" not in value]
+
+
+async def test_one_account_moves_the_counters_of_two_services(busy: World) -> None:
+    route, group = "/accounts", "order_service.copies"
+
+    async def seen() -> tuple[float, float, float]:
+        config, orders = await scraped(busy, "config_service"), await scraped(busy, "order_service")
+        return (
+            config.of(REQUESTS, method="POST", route=route, status="2xx") or 0,
+            config.of(PUBLISHED, topic=ACCOUNTS_EVENTS.name) or 0,
+            orders.of(MESSAGES, group=group, fate="done") or 0,
+        )
+
+    requests, published, done = await seen()
+    account = {"user_id": str(uuid4()), "type": "PORTFOLIO"}
+    await busy.made(uuid4(), "config_service", route, account)
+
+    async def moved() -> bool:
+        now = await seen()
+        return now[0] == requests + 1 and now[1] >= published + 1 and now[2] >= done + 1
+
+    await eventually(moved)
+
+
+async def test_every_group_is_seen_to_have_caught_up_beyond_the_markers_of_transactions(busy: World) -> None:
+    async def caught_up() -> bool:
+        told = [await scraped(busy, service) for service in service_names()]
+        return all(each.all(LAG) and not any(each.all(LAG)) for each in told)
+
+    await eventually(caught_up)
+    dispatcher = await scraped(busy, "webhook_dispatcher")
+    groups = {"webhook_dispatcher.copies", "webhook_dispatcher.rebalancings", "webhook_dispatcher.events"}
+    assert dispatcher.labels(LAG, "group") == groups
+    assert len(dispatcher.all(LAG, topic=ACCOUNTS_EVENTS.name, group="webhook_dispatcher.copies")) == PARTITIONS
+
+
+async def test_a_scrape_is_answered_in_no_time(busy: World) -> None:
+    await scraped(busy, "webhook_dispatcher")
+    began = time.perf_counter()
+    for _ in range(10):
+        await scraped(busy, "webhook_dispatcher")
+    assert (time.perf_counter() - began) / 10 < 0.1
+
+
+@pytest.fixture
+def alone() -> Iterator[RunningSystem]:
+    """config_service on a stack of its own, whose Kafka may be stopped."""
+    name = "config_service"
+    with local_stack() as stack:
+        running = RunningSystem(
+            stack,
+            databases={name: stack.create_database(name)},
+            urls={name: f"http://{LOOPBACK}:{free_ports(1)[0]}"},
+            environment={
+                "PORTFOLIO_BUS_KAFKA": stack.kafka,
+                "PORTFOLIO_BUS_SECRET_KEYS": new_sealing_key(),
+                "PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS),
+            },
+        )
+        running.migrate(name)
+        running.start(name).wait_ready()
+        yield running
+        for service in running.services.values():
+            service.stop()
+
+
+async def test_while_kafka_is_away_metrics_answer_at_once_and_the_outbox_is_seen_to_grow(alone: RunningSystem) -> None:
+    url = alone.urls["config_service"]
+
+    async with aiohttp.ClientSession() as session:
+
+        async def seen() -> Scraped:
+            began = time.perf_counter()
+            async with session.get(f"{url}/metrics") as response:
+                told = Scraped(await response.text())
+            assert time.perf_counter() - began < 1.5
+            return told
+
+        alone.stack.nodes["kafka-1"].kill()
+        for number in range(2):
+            alone.create_client(f"client-{number}")
+
+        async def waits() -> bool:
+            return (await seen()).of(OUTBOX) == 2
+
+        await eventually(waits, every=0.2)
+        age = (await seen()).of("portfolio_bus_outbox_oldest_seconds") or 0
+
+        async def ages() -> bool:
+            return ((await seen()).of("portfolio_bus_outbox_oldest_seconds") or 0) > age + 3
+
+        await eventually(ages, every=0.2)
+        assert (await seen()).of(PUBLISHED, topic=CLIENTS_EVENTS.name) is None
+        alone.stack.nodes["kafka-1"].restart()
+
+        async def published() -> bool:
+            now = await seen()
+            return now.of(OUTBOX) == 0 and now.of(PUBLISHED, topic=CLIENTS_EVENTS.name) == 2
+
+        await eventually(published, seconds=60, every=0.2)

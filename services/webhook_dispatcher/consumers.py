@@ -1,7 +1,9 @@
 """What the dispatcher hears on the bus: three groups, so that the barrier of the second never waits for itself."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.domain import Happening
@@ -9,14 +11,19 @@ from services.webhook_dispatcher.storage import KEEPER, AccountCopy, Configurati
 from shared.contracts import (
     ACCOUNTS_EVENTS,
     ALLOCATIONS_EVENTS,
+    CLIENTS_EVENTS,
     CONFIGURATIONS_EVENTS,
     ORDERS_EVENTS,
+    PORTFOLIOS_EVENTS,
     REBALANCINGS_EVENTS,
     AccountCreated,
     AccountState,
     AccountUpdated,
+    AllocationChanged,
     AllocationCreated,
     AllocationDeleted,
+    ClientState,
+    ConfigurationChanged,
     ConfigurationCreated,
     ConfigurationDeleted,
     ConfigurationState,
@@ -25,6 +32,9 @@ from shared.contracts import (
     OrderPlaced,
     OrderProcessingStarted,
     OrderSettled,
+    PortfolioCreated,
+    PortfolioDeleted,
+    PortfolioUpdated,
     RebalancingOrderCancelled,
     RebalancingOrderCreated,
     RebalancingOrderFilled,
@@ -35,36 +45,35 @@ from shared.kit.received import Received
 from shared.kit.subscriber import Subscriber
 from shared.kit.unit_of_work import UnitOfWork
 
-#: tells the delivery worker of this process that there may be something to send
-Wake = Callable[[], None]
+#: tells the delivery worker of this process that there is something to send for these subscriptions
+Wake = Callable[[Collection[UUID]], None]
 
 #: An event that names a configuration version from the future is given this many attempts, within about a second.
 _PATIENCE = 4
 
 
 def copies_subscriber() -> Subscriber:
-    """Keeps the copies, and closes the gate with every deletion."""
+    """Keeps the copies, closes the gate with every deletion, and stops the webhooks of revoked clients."""
     subscriber = Subscriber(
         group=KEEPER,
-        topics=[CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS],
+        topics=[CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS, CLIENTS_EVENTS],
         keeps_copies=True,
         quarantine=use_cases.shut_gates,
     )
 
-    @subscriber.on(ConfigurationState)
-    async def on_configuration_state(work: UnitOfWork, messages: Sequence[Received[ConfigurationState]]) -> None:
-        await use_cases.apply_configuration_states(work, [_configuration_in(received) for received in messages])
-        await use_cases.reopen_gates(
-            work, [(received.body.account_id, received.origin) for received in messages if _is_redriven(received)]
+    # One function for all, so that a batch is one call in whatever order the kinds come.
+    @subscriber.on(ConfigurationState, AccountState, ClientState)
+    async def on_state(work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
+        configurations: list[Received[ConfigurationState]] = _of(ConfigurationState, messages)
+        accounts: list[Received[AccountState]] = _of(AccountState, messages)
+        await use_cases.apply_states(
+            work,
+            configurations=[_configuration_in(received) for received in configurations],
+            accounts=[_account_in(received) for received in accounts],
+            clients=_of(ClientState, messages),
         )
-
-    @subscriber.on(AccountState)
-    async def on_account_state(work: UnitOfWork, messages: Sequence[Received[AccountState]]) -> None:
-        told = [
-            AccountCopy(received.body.account_id, received.envelope.client_id, received.body.revision)
-            for received in messages
-        ]
-        await use_cases.apply_account_states(work, told)
+        redriven = [received for received in configurations if _is_redriven(received)]
+        await use_cases.reopen_gates(work, [(received.body.account_id, received.origin) for received in redriven])
 
     return subscriber
 
@@ -86,8 +95,8 @@ def rebalancings_subscriber(barrier: ReadBarrier, wake: Wake) -> Subscriber:
         RebalancingOrderCreated, RebalancingOrderProcessingStarted, RebalancingOrderFilled, RebalancingOrderCancelled
     )
     async def on_rebalancing_event(work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
-        await use_cases.plan_behind_the_gate(work, [_happening_in(received) for received in messages])
-        wake()
+        told = await use_cases.plan_behind_the_gate(work, [_happening_in(received) for received in messages])
+        work.once_committed(partial(wake, told))
 
     return subscriber
 
@@ -96,23 +105,32 @@ def events_subscriber(wake: Wake) -> Subscriber:
     """Plans what goes out whether or not the account is configured."""
     subscriber = Subscriber(
         group="webhook_dispatcher.events",
-        topics=[ORDERS_EVENTS, ALLOCATIONS_EVENTS, ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS],
+        topics=[ORDERS_EVENTS, ALLOCATIONS_EVENTS, ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS, PORTFOLIOS_EVENTS],
     )
 
     @subscriber.on(OrderPlaced, OrderProcessingStarted, OrderFilled, OrderSettled, OrderCancelled)
-    @subscriber.on(AllocationCreated, AllocationDeleted)
+    @subscriber.on(AllocationCreated, AllocationChanged, AllocationDeleted)
     @subscriber.on(AccountCreated, AccountUpdated)
-    @subscriber.on(ConfigurationCreated, ConfigurationDeleted)
+    @subscriber.on(PortfolioCreated, PortfolioUpdated, PortfolioDeleted)
+    @subscriber.on(ConfigurationCreated, ConfigurationChanged, ConfigurationDeleted)
     async def on_event(work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
-        await use_cases.plan_deliveries(work, [_happening_in(received) for received in messages])
-        wake()
+        told = await use_cases.plan_deliveries(work, [_happening_in(received) for received in messages])
+        work.once_committed(partial(wake, told))
 
     return subscriber
+
+
+def _of(kind: type[Any], messages: Sequence[Received[Any]]) -> list[Received[Any]]:
+    return [received for received in messages if isinstance(received.body, kind)]
 
 
 def _is_redriven(received: Received[Any]) -> bool:
     # A redriven record keeps its first place, and comes by the group's own topic.
     return not received.record.topic.endswith(received.origin.topic)
+
+
+def _account_in(received: Received[AccountState]) -> AccountCopy:
+    return AccountCopy(received.body.account_id, received.envelope.client_id, received.body.revision)
 
 
 def _configuration_in(received: Received[ConfigurationState]) -> ConfigurationCopy:

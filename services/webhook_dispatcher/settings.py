@@ -38,10 +38,22 @@ class Settings(SealingSettings):
     lease_seconds: float = Field(
         30.0, gt=0, le=600, description="seconds after which a delivery is taken from a process that has died"
     )
-    deliveries_in_flight: int = Field(200, ge=1, le=2000, description="most deliveries under way in this process")
-    deliveries_per_endpoint: int = Field(
-        10, ge=1, le=2000, description="most deliveries under way to one endpoint from this process"
+    deliveries_in_flight: int = Field(
+        200, ge=1, le=2000, description="most deliveries under way in this process to endpoints that answer quickly"
     )
+    deliveries_to_slow_endpoints: int = Field(
+        1000, ge=1, le=10000, description="most deliveries under way in this process to all other endpoints together"
+    )
+    deliveries_per_endpoint: int = Field(
+        100, ge=1, le=2000, description="most deliveries under way to one endpoint from this process"
+    )
+    circuit_failures: int = Field(
+        5, ge=1, le=1000, description="failed attempts in a row after which an endpoint is left alone for a while"
+    )
+    circuit_open_seconds: float = Field(
+        10.0, gt=0, le=3600, description="seconds until it is probed; doubled with every probe that fails"
+    )
+    circuit_longest_seconds: float = Field(600.0, gt=0, le=24 * 3600, description="seconds that they may grow to")
 
     @model_validator(mode="after")
     def _a_lease_outlives_its_attempt(self) -> Self:

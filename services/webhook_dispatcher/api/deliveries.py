@@ -11,11 +11,13 @@ from services.webhook_dispatcher.domain import DeliveryState, Outcome, Reason, W
 from services.webhook_dispatcher.storage import AttemptRow, DeliveryFilter, DeliveryRow
 from shared.contracts import Timestamp
 from shared.kit.auth import Principal, requires
+from shared.kit.http import refuses
 from shared.kit.paging import Listing, Page, paged_by
 from shared.kit.unit_of_work import Database
 
 Reader = Annotated[Principal, Depends(requires("webhooks:read"))]
 DeliveryPage = Annotated[Page, Depends(paged_by("created_at", order="desc"))]
+AttemptPage = Annotated[Page, Depends(paged_by("number", kinds={"number": int}))]
 OfAccount = Annotated[UUID | None, Query(description="only those about this account")]
 InState = Annotated[DeliveryState | None, Query(description="only those in this state")]
 OfType = Annotated[WebhookType | None, Query(description="only those of this type")]
@@ -26,10 +28,15 @@ class DeliveryShown(BaseModel):
 
     id: UUID = Field(description="The delivery")
     subscription_id: UUID = Field(description="The subscription")
-    message_id: str = Field(description="The header webhook-id, the same in every attempt")
+    message_id: str = Field(
+        description="The header webhook-id, the same in every attempt",
+        examples=["msg_0197f6a43c1d7b529d0e6f1c2a3b4d5e"],
+    )
     account_id: UUID | None = Field(description="The account that the event is about")
-    event_id: str = Field(description="The event; `payload[].id` in the body")
-    event_type: str = Field(description="Its type")
+    event_id: str = Field(
+        description="The event; `payload[].id` in the body", examples=["0197f6a4-3c1d-7b52-9d0e-6f1c2a3b4d5e"]
+    )
+    event_type: str = Field(description="Its type", examples=["PORTFOLIO_ORDER.CANCELLED"])
     configuration_version: int | None = Field(description="The configuration that a rebalancing event belongs to")
     state: DeliveryState = Field(description="Where it stands")
     reason: Reason | None = Field(description="Why it was stopped or has failed")
@@ -46,24 +53,22 @@ class AttemptShown(BaseModel):
     started_at: Timestamp = Field(description="When it began")
     finished_at: Timestamp | None = Field(description="When its outcome was known; null for one that was lost")
     outcome: Outcome = Field(description="What came of it")
-    status_code: int | None = Field(description="The endpoint's answer")
-    error: str | None = Field(description="What went wrong, where nothing was answered")
-    response_body: str | None = Field(description="The beginning of the answer, 4 KiB at most")
+    status_code: int | None = Field(description="The endpoint's answer", examples=[200])
+    error: str | None = Field(description="What went wrong, where nothing was answered", examples=[None])
+    response_body: str | None = Field(description="The beginning of the answer, 4 KiB at most", examples=["ok"])
     projection_position: int | None = Field(description="How far the copy of configurations had come at its start")
     deletion_position: int | None = Field(description="Where the newest deletion stood that had been applied by then")
-
-
-class AttemptsShown(BaseModel):
-    """All attempts of a delivery."""
-
-    data: list[AttemptShown] = Field(description="In their order")
 
 
 def delivery_routes(database: Database) -> APIRouter:
     """The routes that look at deliveries."""
     router = APIRouter(tags=["deliveries"])
 
-    @router.get("/webhooks/{subscription_id}/deliveries", summary="List a subscription's deliveries")
+    @router.get(
+        "/webhooks/{subscription_id}/deliveries",
+        responses=refuses(use_cases.SubscriptionNotFound),
+        summary="List a subscription's deliveries",
+    )
     async def list_of_subscription(
         reader: Reader,
         page: DeliveryPage,
@@ -75,8 +80,8 @@ def delivery_routes(database: Database) -> APIRouter:
         wanted = DeliveryFilter(subscription_id, account_id, state, event_type)
         async with database.reading() as connection:
             await use_cases.read_subscription(connection, reader.client_id, subscription_id)
-            rows = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
-        return Listing[DeliveryShown].of(page, [_shown(row) for row in rows], None)
+            part = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
+        return Listing[DeliveryShown].showing(page, part.of(_shown))
 
     @router.get("/deliveries", summary="List deliveries")
     async def list_deliveries(
@@ -88,19 +93,23 @@ def delivery_routes(database: Database) -> APIRouter:
     ) -> Listing[DeliveryShown]:
         wanted = DeliveryFilter(None, account_id, state, event_type)
         async with database.reading() as connection:
-            rows = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
-        return Listing[DeliveryShown].of(page, [_shown(row) for row in rows], None)
+            part = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
+        return Listing[DeliveryShown].showing(page, part.of(_shown))
 
-    @router.get("/deliveries/{delivery_id}", summary="Read a delivery")
+    @router.get("/deliveries/{delivery_id}", responses=refuses(use_cases.DeliveryNotFound), summary="Read a delivery")
     async def read_delivery(reader: Reader, delivery_id: UUID) -> DeliveryShown:
         async with database.reading() as connection:
             return _shown(await use_cases.read_delivery(connection, reader.client_id, delivery_id))
 
-    @router.get("/deliveries/{delivery_id}/attempts", summary="List a delivery's attempts")
-    async def list_attempts(reader: Reader, delivery_id: UUID) -> AttemptsShown:
+    @router.get(
+        "/deliveries/{delivery_id}/attempts",
+        responses=refuses(use_cases.DeliveryNotFound),
+        summary="List a delivery's attempts",
+    )
+    async def list_attempts(reader: Reader, page: AttemptPage, delivery_id: UUID) -> Listing[AttemptShown]:
         async with database.reading() as connection:
-            rows = await use_cases.list_attempts(connection, reader.client_id, delivery_id)
-        return AttemptsShown(data=[_attempt_shown(row) for row in rows])
+            part = await use_cases.list_attempts(connection, reader.client_id, delivery_id, page)
+        return Listing[AttemptShown].showing(page, part.of(_attempt_shown))
 
     return router
 

@@ -5,6 +5,7 @@ factory sees the very address that the connection will go to, for names and for 
 """
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -23,9 +24,13 @@ class ForbiddenAddressError(OSError):
     """The endpoint's name leads to an address that deliveries may not reach."""
 
 
-def guarded_connector(rule: AddressRule) -> aiohttp.TCPConnector:
-    """A connection pool that dials only what `rule` permits; how many are open is the worker's business."""
+def guarded_connector(rule: AddressRule, trust: ssl.SSLContext | None = None) -> aiohttp.TCPConnector:
+    """A connection pool that dials only what `rule` permits; how many are open is the worker's business.
+
+    Certificates are always checked: against the public authorities, or against those in `trust`.
+    """
     return aiohttp.TCPConnector(
+        ssl=trust or True,
         limit=0,
         limit_per_host=0,
         keepalive_timeout=_KEEP_ALIVE,

@@ -38,7 +38,7 @@ class Sender:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            timeout=aiohttp.ClientTimeout(total=None),
             headers=_HEADERS,
         )
 
@@ -48,12 +48,18 @@ class Sender:
             await self._session.close()
             self._session = None
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Attempt:
-        """Make one attempt: no redirects, no decompression, at most 4 KiB of the answer read."""
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, within: float | None = None) -> Attempt:
+        """Make one attempt: no redirects, no decompression, at most 4 KiB of the answer read.
+
+        `within` in seconds may be shorter than the usual one, never longer.
+        """
         began = datetime.now(UTC)
+        deadline = asyncio.get_running_loop().time() + min(within or self._timeout, self._timeout)
         try:
-            async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as response:
-                return await _answered(response, began)
+            async with asyncio.timeout_at(deadline):
+                response = await self._opened().post(url, data=body, headers=headers, allow_redirects=False)
+            async with response:
+                return await _answered(response, began, deadline)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as fault:
             return Attempt(_outcome_of(fault), began, datetime.now(UTC), error=_text_of(fault))
 
@@ -63,8 +69,8 @@ class Sender:
         return self._session
 
 
-async def _answered(response: aiohttp.ClientResponse, began: datetime) -> Attempt:
-    kept = await _beginning_of(response)
+async def _answered(response: aiohttp.ClientResponse, began: datetime, deadline: float) -> Attempt:
+    kept = await _beginning_of(response, deadline)
     now = datetime.now(UTC)
     outcome = classify(response.status)
     asked = outcome is Outcome.ASKED_TO_WAIT
@@ -72,11 +78,11 @@ async def _answered(response: aiohttp.ClientResponse, began: datetime) -> Attemp
     return Attempt(outcome, began, now, status=response.status, response=kept, retry_after=wait)
 
 
-async def _beginning_of(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning_of(response: aiohttp.ClientResponse, deadline: float) -> bytes:
     """The first 4 KiB; a connection with more behind them is dropped and not read empty."""
     kept = bytearray()
     try:
-        async with asyncio.timeout(_RESPONSE_SECONDS):
+        async with asyncio.timeout_at(min(asyncio.get_running_loop().time() + _RESPONSE_SECONDS, deadline)):
             while len(kept) <= RESPONSE_KEPT and (chunk := await response.content.read(RESPONSE_KEPT + 1 - len(kept))):
                 kept += chunk
     except (aiohttp.ClientError, TimeoutError, OSError):

@@ -6,19 +6,41 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from shared.kit.refusals import FieldError, InvalidRequest
+from shared.kit.refusals import FieldError, InvalidRequest, Unprocessable
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 LONGEST_URL = 2048
 
+_LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_HOST = rf"({_LABEL}\.){{0,120}}[A-Za-z_][A-Za-z0-9_-]{{0,62}}\.?"
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_GROUP = "[0-9A-Fa-f]{1,4}"
+_GROUPS = "|".join(
+    [
+        rf"({_GROUP}:){{7}}{_GROUP}",
+        rf"({_GROUP}:){{1,7}}:",
+        *(rf"({_GROUP}:){{1,{7 - behind}}}(:{_GROUP}){{1,{behind}}}" for behind in range(1, 7)),
+        rf":((:{_GROUP}){{1,7}}|:)",
+    ]
+)
+_PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5]?[0-9]{1,4})"
+#: The URLs that can be understood, for documents: a name, or an address in its plain notation.
+URL_PATTERN = (
+    rf"^[hH][tT][tT][pP][sS]?://({_HOST}|{_OCTET}(\.{_OCTET}){{3}}|\[({_GROUPS})\])(:{_PORT})?"
+    r"([/?][!\x22\x24-\x5b\x5d-~]*)?$"
+)
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
-#: A last label that is a number makes a host an IPv4 address in some spelling (WHATWG URL, "ends in a number").
-_ENDS_IN_A_NUMBER = re.compile(r"(^|\.)(\d+|0[xX][0-9a-fA-F]*)\.?$")
-_NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
+#: Its last label begins with no digit, as no top-level domain does: a number there makes a host an IPv4 address in some
+#: spelling (WHATWG URL, "ends in a number").
+_NAME = re.compile(rf"(?=.{{1,253}}\.?$){_HOST}")
 #: All of IPv6 that is routed publicly; translators' prefixes (NAT64) lie outside.
 _UNICAST = IPv6Network("2000::/3")
+
+
+class AddressNotReached(Unprocessable):
+    """The URL leads to an address that deliveries may not reach."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,10 @@ def _hides_another(address: IPv6Address) -> bool:
 
 
 def check_url(url: str, rule: AddressRule) -> None:
-    """Refuse an endpoint whose URL shows that nothing can or may be sent to it; raises InvalidRequest."""
+    """Refuse an endpoint whose URL shows that nothing can or may be sent to it.
+
+    Raises InvalidRequest for what cannot be understood, and AddressNotReached.
+    """
     fault = _fault_of(url, rule)
     if fault is not None:
         raise InvalidRequest(errors=[FieldError("body.url", fault)])
@@ -83,7 +108,7 @@ def _fault_of_host(parts: SplitResult, rule: AddressRule) -> str | None:
     try:
         permitted = rule.permits(host)
     except ValueError:
-        if _ENDS_IN_A_NUMBER.search(host) or not _NAME.fullmatch(host):
-            return "must name a host, or an address in its plain notation"
-        return None
-    return None if permitted else "leads to an address that deliveries may not reach"
+        return None if _NAME.fullmatch(host) else "must name a host, or an address in its plain notation"
+    if not permitted:
+        raise AddressNotReached(errors=[FieldError("body.url", "leads to an address that deliveries may not reach")])
+    return None

@@ -1,5 +1,6 @@
 """A delivery: one event on its way to one subscription."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -41,6 +42,24 @@ class Reason(StrEnum):
     ENDPOINT_GONE = "ENDPOINT_GONE"
     SUBSCRIPTION_DISABLED = "SUBSCRIPTION_DISABLED"
     SUBSCRIPTION_DELETED = "SUBSCRIPTION_DELETED"
+    #: its client may have no webhooks any more
+    CLIENT_REVOKED = "CLIENT_REVOKED"
+
+
+@dataclass(frozen=True)
+class EndpointConfig:
+    """How a subscriber wants to be told."""
+
+    #: seconds that events wait before their first attempt, so that more can be packed with them
+    delay: float = 0.0
+    #: events of one account in one body at most
+    max_package_size: int = 1
+    #: requests a second; None for no limit
+    rate_limit: int | None = None
+    #: one account's events one after the other
+    ordered: bool = False
+    #: seconds for an attempt; None for the operator's
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,11 @@ class Subscription:
     id: UUID
     client_id: UUID
     selection: Selection
+    ordered: bool = False
+    #: seconds that events wait before their first attempt
+    delay: float = 0.0
+    #: events in one body at most
+    max_package_size: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,14 @@ class Planned:
     #: how far the copy of configurations had come, where it was asked
     planned_position: int | None
     body: bytes = field(repr=False)
+    #: goes out only once nothing of its account stands before it
+    ordered: bool = False
+    #: seconds until the first attempt is due
+    delay: float = 0.0
+    #: how many events its body may hold
+    package_size: int = 1
+    #: the events that are packed with the first one: their ids and types
+    more: Sequence[tuple[str, WebhookType]] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +121,13 @@ class Claimed:
     url: str
     sealed_secret: bytes = field(repr=False)
     body: bytes = field(repr=False)
+    ordered: bool = False
+    #: seconds for this attempt; None for the operator's
+    timeout: float | None = None
+    #: its endpoint answers quickly, so that it takes one of the slots kept for those
+    quick: bool = True
+    #: all that its endpoint may be sent now was taken: more may be waiting
+    more: bool = False
 
 
 def message_id_of(delivery_id: UUID) -> str:

@@ -9,8 +9,10 @@ from typing import Final
 from shared.contracts import (
     AccountCreated,
     AccountUpdated,
+    AllocationChanged,
     AllocationCreated,
     AllocationDeleted,
+    ConfigurationChanged,
     ConfigurationCreated,
     ConfigurationDeleted,
     Message,
@@ -19,6 +21,9 @@ from shared.contracts import (
     OrderPlaced,
     OrderProcessingStarted,
     OrderSettled,
+    PortfolioCreated,
+    PortfolioDeleted,
+    PortfolioUpdated,
     RebalancingOrderCancelled,
     RebalancingOrderCreated,
     RebalancingOrderFilled,
@@ -72,16 +77,22 @@ _OF_MESSAGES: Final[Mapping[type[Message], WebhookType]] = MappingProxyType(
         OrderSettled: WebhookType.ORDER_SETTLED,
         OrderCancelled: WebhookType.ORDER_CANCELLED,
         AllocationCreated: WebhookType.ALLOCATION_CREATED,
+        AllocationChanged: WebhookType.ALLOCATION_CHANGED,
         AllocationDeleted: WebhookType.ALLOCATION_DELETED,
         ConfigurationCreated: WebhookType.CONFIGURATION_CREATED,
+        ConfigurationChanged: WebhookType.CONFIGURATION_CHANGED,
         ConfigurationDeleted: WebhookType.CONFIGURATION_DELETED,
         AccountCreated: WebhookType.ACCOUNT_CREATED,
         AccountUpdated: WebhookType.ACCOUNT_UPDATED,
+        PortfolioCreated: WebhookType.PORTFOLIO_CREATED,
+        PortfolioUpdated: WebhookType.PORTFOLIO_UPDATED,
+        PortfolioDeleted: WebhookType.PORTFOLIO_DELETED,
     }
 )
 
 CATEGORIES: Final = frozenset(each.category for each in WebhookType)
-_SELECTABLE: Final = CATEGORIES | frozenset(each.value for each in WebhookType)
+#: what may be named one by one
+SELECTABLE: Final = CATEGORIES | frozenset(each.value for each in WebhookType)
 
 
 def webhook_type_of(message: Message) -> WebhookType:
@@ -104,7 +115,7 @@ class Selection:
 
 def check_selection(types: Sequence[str], excluded: Sequence[str]) -> Selection:
     """Refuse what is no type; raises InvalidRequest naming each wrong entry."""
-    errors = [*_unknown("body.type", types, _SELECTABLE | {ALL}), *_unknown("body.exclude_type", excluded, _SELECTABLE)]
+    errors = [*_unknown("body.type", types, SELECTABLE | {ALL}), *_unknown("body.exclude_type", excluded, SELECTABLE)]
     if ALL in types and len(types) > 1:
         errors.append(FieldError("body.type", f"{ALL} stands alone; leave types out with exclude_type"))
     if errors:

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, column, select, table
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.kit.listing import page_of
+from shared.kit.paging import Page, Part
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,25 @@ class AttemptRow:
     deletion_position: int | None
 
 
-_OF_DELIVERY = text(
-    """
-    SELECT number, started_at, finished_at, outcome, status_code, error, response_body, projection_position,
-           deletion_position
-    FROM attempts WHERE delivery_id = :delivery_id ORDER BY number LIMIT 1000
-    """
+_SEEN = (
+    "number",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "status_code",
+    "error",
+    "response_body",
+    "projection_position",
+    "deletion_position",
 )
+_ATTEMPTS = table("attempts", column("delivery_id"), *(column(name) for name in _SEEN))
 
 
-async def attempts_of(connection: AsyncConnection, delivery_id: UUID) -> list[AttemptRow]:
-    """The attempts of a delivery in their order, the first thousand at most."""
-    found = await connection.execute(_OF_DELIVERY, {"delivery_id": delivery_id})
-    return [AttemptRow(**row) for row in found.mappings()]
+async def attempts_of(connection: AsyncConnection, delivery_id: UUID, page: Page) -> Part[AttemptRow]:
+    """A page of the attempts of a delivery."""
+    rows = select(_ATTEMPTS).where(_ATTEMPTS.c.delivery_id == delivery_id)
+    return (await page_of(connection, rows, page, id_column="delivery_id")).of(_row)
+
+
+def _row(mapping: RowMapping) -> AttemptRow:
+    return AttemptRow(**{name: mapping[name] for name in _SEEN})

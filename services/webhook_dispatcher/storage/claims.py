@@ -1,148 +1,247 @@
-"""Claims: leasing what is due to this process, and taking back what it or a dead one has leased.
+"""Claims: leasing what is due to this process.
 
 An attempt starts when its claim commits. Whatever belongs behind the gate is asked here once more, under a lock that a
-deletion needs too, so that no claim commits after the deletion was applied (P5).
+deletion needs too, so that no claim commits after the deletion was applied (P5). Circuits, rate limits and the order of
+ordered subscriptions are decided here as well, since this is the one place that every attempt of every process passes.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.webhook_dispatcher.domain import Claimed, Reason
+from services.webhook_dispatcher.domain import Claimed
 from shared.contracts import CONFIGURATIONS_EVENTS
 
 from .copies import KEEPER
+from .endings import MOVE_GONE, STOPPED, let_next_go
 
-#: For each subscription with anything waiting, the deliveries due first, no more than its endpoint has free slots; of
-#: these the first of every subscription before the second of any, no more than the process has free slots. SKIP LOCKED
-#: on both kinds of rows: a claim never waits, so it cannot deadlock with a deletion, which takes the configuration
-#: first. What the gate cannot decide now (quarantine, a deletion under way) is put off for a moment.
-_CLAIM = text(
-    """
-    WITH RECURSIVE waiting(subscription_id) AS (
-        (SELECT subscription_id FROM deliveries WHERE state = 'WAITING' ORDER BY subscription_id LIMIT 1)
+#: How the planner is to go about it. A queue may hold nothing when a plan is made, and a million rows by the time it is
+#: used again: whatever reads all of a table looked cheap then and stops the deliveries now. Every statement here is
+#: written for indexes and nested loops, which never cost more than what they find: open rows are locked one by one, in
+#: a LATERAL that cannot be turned round, and `= ANY(ARRAY(…))` stands where an IN would become a join of two sets.
+BY_INDEX = {f"enable_{way}": "off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")}
+
+#: Where the clock of a rate limit stands at least: claims may come this much late without losing any of the rate, and
+#: this much more than the rate may go out at once. In ten seconds that is three in a hundred and one request.
+_SLACK = "now() - interval '300 milliseconds'"
+
+#: Who may be sent to at all: enabled, of a client that is not revoked, its circuit not open (half-open only while
+#: nobody's probe is under way), and not at its rate limit. To be asked of subscriptions as s and endpoints as e.
+_MAY_BE_SENT = """
+    s.enabled AND s.deleted_at IS NULL AND s.paused_at IS NULL
+    AND NOT EXISTS (SELECT FROM clients WHERE clients.client_id = s.client_id AND revoked)
+    AND (e.open_until IS NULL OR (e.open_until <= now() AND coalesce(e.probe_until, '-infinity') <= now()))
+    AND (s.rate_limit IS NULL OR e.served_until <= now())
+"""
+
+#: The subscriptions with something due, `after` a place to go round from: one step in an index for each that has
+#: anything open, however much that is.
+_LOOK = text(
+    f"""
+    WITH RECURSIVE first_due(subscription_id, due_at, step) AS (
+        (SELECT subscription_id, due_at, 1 FROM deliveries_open
+         WHERE subscription_id > CAST(:after AS uuid) ORDER BY subscription_id, due_at LIMIT 1)
         UNION ALL
-        SELECT (SELECT d.subscription_id FROM deliveries AS d
-                WHERE d.state = 'WAITING' AND d.subscription_id > waiting.subscription_id
-                ORDER BY d.subscription_id LIMIT 1)
-        FROM waiting WHERE waiting.subscription_id IS NOT NULL),
+        SELECT next.subscription_id, next.due_at, first_due.step + 1
+        FROM first_due CROSS JOIN LATERAL (
+            SELECT d.subscription_id, d.due_at FROM deliveries_open AS d
+            WHERE d.subscription_id > first_due.subscription_id ORDER BY d.subscription_id, d.due_at LIMIT 1) AS next
+        WHERE first_due.step < CAST(:steps AS int))
+    SELECT first_due.subscription_id, first_due.due_at <= now() AND {_MAY_BE_SENT} AS due
+    FROM first_due
+    JOIN subscriptions AS s ON s.id = first_due.subscription_id
+    JOIN endpoints AS e ON e.subscription_id = s.id
+    ORDER BY first_due.step
+    """  # noqa: S608 -- our own conditions
+)
+
+#: For each subscription asked about, the deliveries due first, no more than its endpoint may be sent now; of these the
+#: first of every client before the second of any, and among a client's the first of every subscription, no more than
+#: the process has free slots. What an endpoint has under way here counts as turns that it has had.
+#:
+#: Endpoints that answer quickly have slots of their own. One that was never tried or did not answer gets a single one,
+#: and these slots are apart, so that however many endpoints hang, the others do not notice.
+#:
+#: A half-open circuit and a rate limit are decided under the lock of the endpoint's row. SKIP LOCKED on all kinds of
+#: rows: a claim never waits, so it cannot deadlock with a deletion, which takes the configuration first. What the gate
+#: cannot decide now (quarantine, a deletion under way) is put off for a moment.
+#:
+#: Rows are found again by their place in the table: one that has changed since is somebody else's by now.
+#:
+#: Of an ordered account nothing is taken while anything open stands before it. Where many such rows are in the way of
+#: other accounts, they are put behind: under the lock of the row they stand behind, whose end lets the next one go.
+_CLAIM = text(
+    f"""
+    WITH asked AS MATERIALIZED (
+        SELECT s.id AS subscription_id, s.client_id, s.url, s.sealed_secret, s.timeout_seconds, s.rate_limit, s.ordered
+               AS in_lines, asked.taken, asked.strained, e.pace, e.open_until IS NOT NULL AS on_probation,
+               e.open_until IS NOT NULL OR s.rate_limit IS NOT NULL AS under_lock
+        FROM unnest(CAST(:among AS uuid[]), CAST(:taken AS int[]), CAST(:strained AS boolean[]))
+             AS asked(id, taken, strained)
+        JOIN subscriptions AS s ON s.id = asked.id JOIN endpoints AS e ON e.subscription_id = asked.id
+        WHERE {_MAY_BE_SENT}),
+    held AS MATERIALIZED (
+        SELECT e.subscription_id, e.open_until IS NOT NULL AS on_probation, greatest(e.served_until, {_SLACK}) AS served
+        FROM endpoints AS e
+        WHERE e.subscription_id = ANY(ARRAY(SELECT subscription_id FROM asked WHERE under_lock))
+          AND (e.open_until IS NULL OR (e.open_until <= now() AND coalesce(e.probe_until, '-infinity') <= now()))
+          AND e.served_until <= now()
+        ORDER BY e.subscription_id FOR UPDATE SKIP LOCKED),
+    ready AS MATERIALIZED (
+        SELECT asked.*, held.served, coalesce(clients.taken, 0) AS clients_taken,
+               pace = 'QUICK' AND NOT asked.on_probation AND NOT strained AS quick,
+               least(CASE WHEN asked.on_probation THEN 1
+                          WHEN pace IN ('QUICK', 'SLOW') AND NOT strained THEN CAST(:per_endpoint AS int) - asked.taken
+                          ELSE 1 - asked.taken END,
+                     floor(extract(epoch FROM now() - held.served) * asked.rate_limit) + 1)::int AS room
+        FROM asked
+        LEFT JOIN held USING (subscription_id)
+        LEFT JOIN unnest(CAST(:busy_clients AS uuid[]), CAST(:clients_taken AS int[])) AS clients(client_id, taken)
+               ON clients.client_id = asked.client_id
+        WHERE NOT under_lock OR held.subscription_id IS NOT NULL),
     due AS MATERIALIZED (
-        SELECT s.url, s.sealed_secret, first.*
-        FROM waiting
-        JOIN subscriptions AS s ON s.id = waiting.subscription_id AND s.enabled AND s.deleted_at IS NULL
-        LEFT JOIN unnest(CAST(:busy AS uuid[]), CAST(:taken AS int[])) AS busy(subscription_id, taken)
-               ON busy.subscription_id = s.id
+        SELECT ready.*, first.*, before.id AS behind,
+               count(before.id) OVER (PARTITION BY subscription_id) AS in_the_way
+        FROM ready
         CROSS JOIN LATERAL (
-            SELECT d.id, d.subscription_id, d.account_id, d.gated, d.configuration_version, d.due_at
-            FROM deliveries AS d
-            WHERE d.subscription_id = s.id AND d.state = 'WAITING' AND d.due_at <= clock_timestamp()
+            SELECT d.ctid AS at, d.id, d.account_id, d.ordered, d.place, d.gated, d.configuration_version, d.due_at
+            FROM deliveries_open AS d
+            WHERE d.subscription_id = ready.subscription_id AND d.state = 'WAITING' AND d.due_at <= now()
             ORDER BY d.due_at
-            LIMIT least(greatest(:per_endpoint - coalesce(busy.taken, 0), 0), :free)
-            FOR UPDATE SKIP LOCKED) AS first),
-    ranked AS (SELECT *, row_number() OVER (PARTITION BY subscription_id ORDER BY due_at) AS turn FROM due),
-    chosen AS MATERIALIZED (SELECT * FROM ranked ORDER BY turn, due_at LIMIT :free),
-    gates AS MATERIALIZED (
-        SELECT account_id, version, configured, quarantined, partition, deletion_position FROM configurations
-        WHERE account_id IN (SELECT account_id FROM chosen WHERE gated) ORDER BY account_id FOR SHARE SKIP LOCKED),
-    decided AS (
-        SELECT chosen.*, gates.deletion_position, applied.position AS projection_position,
-               CASE WHEN NOT chosen.gated THEN 'LEASED'
+            LIMIT greatest(ready.room, CASE WHEN ready.in_lines THEN CAST(:window AS int) END)) AS first
+        LEFT JOIN LATERAL (
+            SELECT d.id FROM deliveries_open AS d
+            WHERE d.ordered AND d.subscription_id = ready.subscription_id AND d.account_id = first.account_id
+              AND d.place < first.place
+            ORDER BY d.place LIMIT 1) AS before ON first.ordered
+        WHERE ready.room > 0),
+    fits AS (
+        SELECT *, taken + nth AS turn
+        FROM (SELECT *, row_number() OVER (PARTITION BY subscription_id ORDER BY due_at, place) AS nth FROM due
+              WHERE behind IS NULL) AS free
+        WHERE nth <= room),
+    turns AS (
+        SELECT *, clients_taken + row_number() OVER (PARTITION BY quick, client_id ORDER BY turn, due_at)
+                  AS clients_turn
+        FROM fits),
+    chosen AS MATERIALIZED (
+        SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY quick ORDER BY clients_turn, turn, due_at) AS rank
+                       FROM turns) AS ranked
+        WHERE rank <= CASE WHEN quick THEN CAST(:free AS int) ELSE CAST(:free_for_slow AS int) END),
+    locked AS MATERIALIZED (
+        SELECT chosen.* FROM chosen CROSS JOIN LATERAL (
+            SELECT FROM deliveries_open AS d
+            WHERE d.ctid = chosen.at AND d.state = 'WAITING' AND d.due_at <= now()
+            FOR NO KEY UPDATE SKIP LOCKED) AS mine),
+    decided AS MATERIALIZED (
+        SELECT locked.*, gates.deletion_position, applied.position AS projection_position,
+               CASE WHEN NOT locked.gated THEN 'LEASED'
                     WHEN gates.account_id IS NULL OR gates.quarantined IS NOT NULL THEN 'WAITING'
-                    WHEN gates.configured AND gates.version = chosen.configuration_version THEN 'LEASED'
+                    WHEN gates.configured AND gates.version = locked.configuration_version THEN 'LEASED'
                     ELSE 'SUPPRESSED' END AS verdict
-        FROM chosen
-        LEFT JOIN gates ON chosen.gated AND gates.account_id = chosen.account_id
-        LEFT JOIN applied_positions AS applied ON applied.consumer = :keeper AND applied.topic = :topic
-                                              AND applied.partition = gates.partition)
-    UPDATE deliveries AS d
-    SET state = verdict,
-        reason = CASE verdict WHEN 'SUPPRESSED' THEN :stopped ELSE d.reason END,
-        attempts = d.attempts + CASE verdict WHEN 'LEASED' THEN 1 ELSE 0 END,
-        due_at = CASE verdict WHEN 'WAITING' THEN clock_timestamp() + interval '1 second' ELSE d.due_at END,
-        lease_token = CASE verdict WHEN 'LEASED' THEN CAST(:token AS uuid) END,
-        lease_expires_at = CASE verdict WHEN 'LEASED' THEN clock_timestamp() + make_interval(secs => :seconds) END,
-        claimed_at = CASE verdict WHEN 'LEASED' THEN clock_timestamp() ELSE d.claimed_at END,
-        projection_position = decided.projection_position, deletion_position = decided.deletion_position,
-        updated_at = clock_timestamp()
-    FROM decided WHERE d.id = decided.id
-    RETURNING d.id, d.subscription_id, d.client_id, d.account_id, d.event_type, d.attempts, d.body, d.state,
-              decided.url, decided.sealed_secret
-    """
+        FROM locked
+        LEFT JOIN LATERAL (
+            SELECT account_id, version, configured, quarantined, partition, deletion_position FROM configurations
+            WHERE locked.gated AND account_id = locked.account_id FOR SHARE SKIP LOCKED) AS gates ON true
+        LEFT JOIN applied_positions AS applied ON locked.gated AND applied.consumer = :keeper
+                                              AND applied.topic = :topic AND applied.partition = gates.partition),
+    leased AS (
+        UPDATE deliveries_open AS d
+        SET state = 'LEASED', attempts = d.attempts + 1, lease_token = CAST(:token AS uuid), claimed_at = now(),
+            projection_position = decided.projection_position, deletion_position = decided.deletion_position,
+            updated_at = now()
+        FROM decided WHERE d.ctid = decided.at AND verdict = 'LEASED'
+        RETURNING d.id, d.subscription_id, d.account_id, d.ordered, d.event_type, d.attempts, d.body, d.lease_token,
+                  decided.client_id, decided.url, decided.sealed_secret, decided.timeout_seconds, decided.quick,
+                  decided.room, decided.served, decided.rate_limit, decided.on_probation),
+    lease AS (
+        INSERT INTO leases (token, expires_at, deliveries)
+        SELECT lease_token, clock_timestamp() + make_interval(secs => CAST(:seconds AS float8)), array_agg(id)
+        FROM leased GROUP BY lease_token),
+    served AS (
+        UPDATE endpoints AS e
+        SET served_until = CASE WHEN sent.rate_limit IS NULL THEN e.served_until
+                           ELSE sent.served + make_interval(secs => sent.count / sent.rate_limit::float8) END,
+            probe_until = CASE WHEN sent.on_probation
+                          THEN clock_timestamp() + make_interval(secs => CAST(:seconds AS float8)) END
+        FROM (SELECT subscription_id, served, rate_limit, on_probation, count(*) FROM leased
+              WHERE on_probation OR rate_limit IS NOT NULL GROUP BY 1, 2, 3, 4) AS sent
+        WHERE e.subscription_id = sent.subscription_id),
+    put_off AS (
+        UPDATE deliveries_open AS d SET due_at = now() + interval '1 second', updated_at = now()
+        FROM decided WHERE d.id = decided.id AND verdict = 'WAITING'),
+    gone AS (
+        DELETE FROM deliveries_open AS d USING decided WHERE d.id = decided.id AND verdict = 'SUPPRESSED'
+        RETURNING d.*, verdict AS final_state, CAST(:stopped AS text) AS final_reason),
+    moved AS ({MOVE_GONE}),
+    ahead AS MATERIALIZED (
+        SELECT id FROM deliveries_open
+        WHERE id = ANY(ARRAY(SELECT behind FROM due WHERE 2 * in_the_way >= CAST(:window AS int)))
+        FOR NO KEY UPDATE SKIP LOCKED),
+    behind AS MATERIALIZED (
+        SELECT due.id FROM due JOIN ahead ON ahead.id = due.behind CROSS JOIN LATERAL (
+            SELECT FROM deliveries_open AS d
+            WHERE d.id = due.id AND d.state = 'WAITING' AND d.due_at <= now()
+            FOR NO KEY UPDATE SKIP LOCKED) AS mine),
+    put_behind AS (
+        UPDATE deliveries_open AS d SET put_behind_at = d.due_at, due_at = now() + interval '10 minutes'
+        FROM behind WHERE d.id = behind.id)
+    SELECT id, subscription_id, account_id, ordered, event_type, attempts, body, lease_token, client_id, url,
+           sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more
+    FROM leased
+    UNION ALL
+    SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL, NULL
+    FROM gone
+    """  # noqa: S608 -- our own conditions
 )
 
-#: An attempt that was claimed and not dialled did not happen.
-_HAND_BACK = text(
-    """
-    WITH mine AS (
-        SELECT id FROM deliveries
-        WHERE id = ANY(CAST(:ids AS uuid[])) AND lease_token = ANY(CAST(:tokens AS uuid[])) ORDER BY id FOR UPDATE)
-    UPDATE deliveries AS d
-    SET state = CASE WHEN gate_closed THEN 'SUPPRESSED' ELSE coalesce(ends_as, 'WAITING') END,
-        reason = CASE WHEN gate_closed THEN :stopped WHEN ends_as = 'DISCARDED' THEN :deleted
-                      WHEN ends_as = 'FAILED' THEN :disabled END,
-        attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL, updated_at = clock_timestamp()
-    FROM mine WHERE d.id = mine.id
-    """
-)
-
-#: Leases that have run out: their attempts are lost, nobody knows what came of them.
-_RELEASE = text(
-    """
-    WITH expired AS (
-        SELECT id FROM deliveries WHERE state = 'LEASED' AND lease_expires_at < clock_timestamp()
-        ORDER BY lease_expires_at LIMIT :at_most FOR UPDATE SKIP LOCKED),
-    released AS (
-        UPDATE deliveries AS d
-        SET state = CASE WHEN gate_closed THEN 'SUPPRESSED' ELSE coalesce(ends_as, 'WAITING') END,
-            reason = CASE WHEN gate_closed THEN :stopped WHEN ends_as = 'DISCARDED' THEN :deleted
-                          WHEN ends_as = 'FAILED' THEN :disabled END,
-            due_at = clock_timestamp(), lease_token = NULL, lease_expires_at = NULL, updated_at = clock_timestamp()
-        FROM expired WHERE d.id = expired.id
-        RETURNING d.id, d.attempts, d.claimed_at, d.projection_position, d.deletion_position)
-    INSERT INTO attempts (delivery_id, number, started_at, outcome, projection_position, deletion_position)
-    SELECT id, attempts, claimed_at, 'LOST', projection_position, deletion_position FROM released
-    ON CONFLICT DO NOTHING
-    """
-)
-
-_RELEASED_AT_ONCE = 500
-#: what a delivery ends for, where it does not wait again
-ENDINGS = {
-    "stopped": Reason.CONFIGURATION_DELETED.value,
-    "deleted": Reason.SUBSCRIPTION_DELETED.value,
-    "disabled": Reason.SUBSCRIPTION_DISABLED.value,
-}
+#: how many rows of an ordered subscription are looked through for accounts that may be sent
+_WINDOW = 128
+_FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True)
 class Capacity:
     """How much this process can take on now."""
 
+    #: for endpoints that answer quickly
     free: int
     per_endpoint: int
     #: subscription -> how many of its deliveries are under way here
     busy: Mapping[UUID, int]
+    #: for all other endpoints together
+    free_for_slow: int = 100
+    #: client -> how many of its deliveries are under way here
+    busy_clients: Mapping[UUID, int] = field(default_factory=dict)
+    #: subscriptions whose endpoints have begun to be slow just now
+    strained: Collection[UUID] = ()
 
 
-async def claim(connection: AsyncConnection, capacity: Capacity, lease_seconds: float) -> list[Claimed]:
-    """Lease what is due and fits; each answer is an attempt that has started."""
-    token = uuid4()
-    rows = await connection.execute(
-        _CLAIM,
-        {
-            "busy": list(capacity.busy),
-            "taken": list(capacity.busy.values()),
-            "per_endpoint": capacity.per_endpoint,
-            "free": capacity.free,
-            "token": token,
-            "seconds": lease_seconds,
-            "keeper": KEEPER,
-            "topic": CONFIGURATIONS_EVENTS.name,
-            "stopped": ENDINGS["stopped"],
-        },
+@dataclass(frozen=True)
+class Looked:
+    """Which subscriptions have something due, and where to look on from; None: from the beginning."""
+
+    due: list[UUID]
+    last: UUID | None
+
+
+async def look(connection: AsyncConnection, after: UUID | None, at_most: int) -> Looked:
+    """Find the subscriptions that have something due and may be sent to, `at_most` subscriptions looked at."""
+    rows = (await connection.execute(_LOOK, {"after": after or _FIRST, "steps": at_most})).all()
+    last = rows[-1].subscription_id if len(rows) >= at_most else None
+    return Looked([row.subscription_id for row in rows if row.due], last)
+
+
+async def claim(
+    connection: AsyncConnection, capacity: Capacity, lease_seconds: float, among: Collection[UUID]
+) -> list[Claimed]:
+    """Lease what is due for the subscriptions `among` and fits; each answer is an attempt that has started."""
+    rows = (await connection.execute(_CLAIM, _arguments(capacity, lease_seconds, list(among)))).all()
+    await let_next_go(
+        connection, {(row.subscription_id, row.account_id) for row in rows if row.ordered and not row.lease_token}
     )
     return [
         Claimed(
@@ -152,23 +251,34 @@ async def claim(connection: AsyncConnection, capacity: Capacity, lease_seconds: 
             account_id=row.account_id,
             webhook_type=row.event_type,
             attempt=row.attempts,
-            lease_token=token,
+            lease_token=row.lease_token,
             url=row.url,
             sealed_secret=row.sealed_secret,
             body=row.body,
+            ordered=row.ordered,
+            timeout=row.timeout_seconds,
+            quick=row.quick,
+            more=row.more,
         )
         for row in rows
-        if row.state == "LEASED"
+        if row.lease_token
     ]
 
 
-async def hand_back(connection: AsyncConnection, claimed: Sequence[Claimed]) -> None:
-    """Give back what was not dialled; what the gate or its subscription's end has met meanwhile ends here."""
-    tokens = list({each.lease_token for each in claimed})
-    await connection.execute(_HAND_BACK, {"ids": [each.id for each in claimed], "tokens": tokens, **ENDINGS})
-
-
-async def release_expired(connection: AsyncConnection) -> int:
-    """Take back what dead processes had leased; answers how many attempts are lost."""
-    released = await connection.execute(_RELEASE, {"at_most": _RELEASED_AT_ONCE, **ENDINGS})
-    return released.rowcount
+def _arguments(capacity: Capacity, lease_seconds: float, among: Sequence[UUID]) -> dict[str, object]:
+    return {
+        "among": among,
+        "taken": [capacity.busy.get(each, 0) for each in among],
+        "strained": [each in capacity.strained for each in among],
+        "busy_clients": list(capacity.busy_clients),
+        "clients_taken": list(capacity.busy_clients.values()),
+        "per_endpoint": capacity.per_endpoint,
+        "free": capacity.free,
+        "free_for_slow": capacity.free_for_slow,
+        "window": _WINDOW,
+        "token": uuid4(),
+        "seconds": lease_seconds,
+        "keeper": KEEPER,
+        "topic": CONFIGURATIONS_EVENTS.name,
+        **STOPPED,
+    }

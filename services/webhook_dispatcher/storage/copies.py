@@ -42,6 +42,15 @@ class AccountCopy:
 
 
 @dataclass(frozen=True)
+class ClientCopy:
+    """Whether a client's access was revoked, which is final."""
+
+    client_id: UUID
+    revision: int
+    revoked: bool
+
+
+@dataclass(frozen=True)
 class Deletion:
     """Every version of an account's configuration up to this one is deleted."""
 
@@ -81,6 +90,28 @@ _APPLY_ACCOUNTS = text(
     ORDER BY account_id
     ON CONFLICT (account_id) DO UPDATE SET client_id = excluded.client_id, revision = excluded.revision
     WHERE known.revision < excluded.revision
+    """
+)
+
+#: Answers the clients that are revoked by what is newer; whoever plans for them or subscribes waits for the commit.
+_APPLY_CLIENTS = text(
+    """
+    INSERT INTO clients AS known (client_id, revision, revoked)
+    SELECT client_id, revision, revoked
+    FROM unnest(CAST(:clients AS uuid[]), CAST(:revisions AS bigint[]), CAST(:revoked AS boolean[]))
+         AS told(client_id, revision, revoked)
+    ORDER BY client_id
+    ON CONFLICT (client_id) DO UPDATE SET revision = excluded.revision, revoked = known.revoked OR excluded.revoked
+    WHERE known.revision < excluded.revision
+    RETURNING client_id, revoked
+    """
+)
+
+#: Locks a client's row, made where nothing was announced of it yet: its revocation waits until the commit.
+_HOLD_CLIENT = text(
+    """
+    INSERT INTO clients AS known (client_id) VALUES (:client_id)
+    ON CONFLICT (client_id) DO UPDATE SET revision = known.revision RETURNING revoked
     """
 )
 
@@ -162,6 +193,28 @@ async def apply_accounts(connection: AsyncConnection, told: Iterable[AccountCopy
             "revisions": [copy.revision for copy in newest.values()],
         },
     )
+
+
+async def apply_clients(connection: AsyncConnection, told: Iterable[ClientCopy]) -> list[UUID]:
+    """Apply what is newer; answers the clients that are revoked by it."""
+    newest: dict[UUID, ClientCopy] = {}
+    for copy in told:
+        if copy.client_id not in newest or newest[copy.client_id].revision < copy.revision:
+            newest[copy.client_id] = copy
+    applied = await connection.execute(
+        _APPLY_CLIENTS,
+        {
+            "clients": list(newest),
+            "revisions": [copy.revision for copy in newest.values()],
+            "revoked": [copy.revoked for copy in newest.values()],
+        },
+    )
+    return [row.client_id for row in applied if row.revoked]
+
+
+async def hold_client(connection: AsyncConnection, client_id: UUID) -> bool:
+    """Whether the client may have webhooks, as far as is known; that stays so until the commit."""
+    return not (await connection.execute(_HOLD_CLIENT, {"client_id": client_id})).scalar_one()
 
 
 async def quarantine(connection: AsyncConnection, lost: Mapping[UUID, str]) -> None:

@@ -1,64 +1,90 @@
 """Deliveries: planned, stopped by the gate, ended with their subscription, and looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.webhook_dispatcher.domain import DeliveryState, Planned, Reason
+from shared.kit.listing import page_of
+from shared.kit.paging import Page, Part
 
 from .copies import Deletion
+from .endings import MOVE_GONE, let_next_go
+from .packages import as_json
 
 #: how many deliveries one statement inserts: their bodies are in memory meanwhile
 _AT_ONCE = 1000
 
+#: In the order given, which becomes their place in line.
 _PLAN = text(
     """
     INSERT INTO deliveries (id, subscription_id, client_id, account_id, event_source, event_id, event_time, event_type,
-                            gated, configuration_version, state, reason, body, planned_position)
-    SELECT * FROM unnest(
+                            gated, configuration_version, state, reason, body, planned_position, ordered, due_at,
+                            package_size, more_event_ids, more_event_types)
+    SELECT id, subscription_id, client_id, account_id, source, event_id, time, type, gated, version, state, reason,
+           body, position, ordered, clock_timestamp() + make_interval(secs => delay), size,
+           ARRAY(SELECT jsonb_array_elements_text(more_ids)), ARRAY(SELECT jsonb_array_elements_text(more_types))
+    FROM unnest(
         CAST(:ids AS uuid[]), CAST(:subscriptions AS uuid[]), CAST(:clients AS uuid[]), CAST(:accounts AS uuid[]),
         CAST(:sources AS text[]), CAST(:event_ids AS text[]), CAST(:times AS timestamptz[]), CAST(:types AS text[]),
         CAST(:gated AS boolean[]), CAST(:versions AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
-        CAST(:bodies AS bytea[]), CAST(:positions AS bigint[]))
-    ON CONFLICT (subscription_id, event_source, event_id, event_time) DO NOTHING
+        CAST(:bodies AS bytea[]), CAST(:positions AS bigint[]), CAST(:ordered AS boolean[]), CAST(:delays AS float8[]),
+        CAST(:sizes AS int[]), CAST(:more_ids AS jsonb[]), CAST(:more_types AS jsonb[]))
+        WITH ORDINALITY
+        AS planned(id, subscription_id, client_id, account_id, source, event_id, time, type, gated, version, state,
+                   reason, body, position, ordered, delay, size, more_ids, more_types, nth)
+    ORDER BY nth
     """
 )
 
 #: Stops what belongs to deleted versions: what waits is suppressed, what is leased will not wait again. Both states are
 #: asked for, since a row may change from one to the other while this waits for its lock. Locked in the order of ids.
 _CLOSE_GATE = text(
-    """
-    WITH stopped AS (
-        SELECT id FROM deliveries AS d
-        JOIN unnest(CAST(:accounts AS uuid[]), CAST(:versions AS bigint[])) AS deleted(account_id, version)
-          ON d.account_id = deleted.account_id AND d.configuration_version <= deleted.version
-        WHERE d.gated AND d.state IN ('WAITING', 'LEASED')
-        ORDER BY d.id FOR UPDATE OF d)
-    UPDATE deliveries AS d
-    SET state = CASE d.state WHEN 'WAITING' THEN 'SUPPRESSED' ELSE d.state END,
-        reason = CASE d.state WHEN 'WAITING' THEN :reason ELSE d.reason END,
-        gate_closed = true, updated_at = clock_timestamp()
-    FROM stopped WHERE d.id = stopped.id
-    """
+    f"""
+    WITH found AS MATERIALIZED (
+        SELECT d.id FROM unnest(CAST(:accounts AS uuid[]), CAST(:versions AS bigint[])) AS deleted(account_id, version)
+        CROSS JOIN LATERAL (
+            SELECT id FROM deliveries_open
+            WHERE gated AND account_id = deleted.account_id AND configuration_version <= deleted.version
+            OFFSET 0) AS d
+        ORDER BY d.id),
+    stopped AS MATERIALIZED (
+        SELECT d.id, d.state FROM found
+        CROSS JOIN LATERAL (SELECT id, state FROM deliveries_open WHERE id = found.id FOR UPDATE) AS d),
+    marked AS (
+        UPDATE deliveries_open AS d SET gate_closed = true, updated_at = clock_timestamp()
+        FROM stopped WHERE d.id = stopped.id AND stopped.state = 'LEASED'),
+    gone AS (
+        DELETE FROM deliveries_open AS d USING stopped WHERE d.id = stopped.id AND stopped.state = 'WAITING'
+        RETURNING d.*, 'SUPPRESSED' AS final_state, CAST(:reason AS text) AS final_reason),
+    moved AS ({MOVE_GONE})
+    SELECT count(*) AS stopped, NULL AS subscription_id, NULL AS account_id FROM stopped
+    UNION ALL SELECT DISTINCT 0, subscription_id, account_id FROM gone WHERE ordered
+    """  # noqa: S608 -- our own conditions
 )
 
-#: As above, for what belongs to a subscription that is gone or switched off.
+#: As above, for what belongs to subscriptions that are gone or switched off: all of it, so that nothing is next. What
+#: is leased keeps the reason for the time when its attempt is over.
 _END = text(
-    """
-    WITH ended AS (
-        SELECT id FROM deliveries
-        WHERE subscription_id = :subscription_id AND state IN ('WAITING', 'LEASED') ORDER BY id FOR UPDATE)
-    UPDATE deliveries AS d
-    SET state = CASE d.state WHEN 'WAITING' THEN :state ELSE d.state END,
-        reason = CASE d.state WHEN 'WAITING' THEN :reason ELSE d.reason END,
-        ends_as = :state, updated_at = clock_timestamp()
-    FROM ended WHERE d.id = ended.id
-    """
+    f"""
+    WITH ended AS MATERIALIZED (
+        SELECT id, state FROM deliveries_open
+        WHERE subscription_id = ANY(CAST(:subscriptions AS uuid[])) ORDER BY id FOR UPDATE),
+    marked AS (
+        UPDATE deliveries_open AS d
+        SET ends_as = CAST(:state AS text), reason = CAST(:reason AS text), updated_at = clock_timestamp()
+        FROM ended WHERE d.id = ended.id AND ended.state = 'LEASED'),
+    gone AS (
+        DELETE FROM deliveries_open AS d USING ended WHERE d.id = ended.id AND ended.state = 'WAITING'
+        RETURNING d.*, CAST(:state AS text) AS final_state, CAST(:reason AS text) AS final_reason),
+    moved AS ({MOVE_GONE})
+    SELECT count(*) FROM ended
+    """  # noqa: S608 -- our own conditions
 )
 
 _SEEN = """
@@ -66,11 +92,14 @@ _SEEN = """
     due_at, created_at, updated_at
 """
 
+#: For lists, whose conditions are put together as they are asked for.
+_DELIVERIES = table("deliveries", *(column(name.strip()) for name in _SEEN.split(",")))
+
 _ONE = text(f"SELECT {_SEEN} FROM deliveries WHERE id = :id AND client_id = :client_id")  # noqa: S608 -- our columns
 
 
 async def plan(connection: AsyncConnection, planned: Sequence[Planned]) -> None:
-    """Record deliveries; one that is there already stays as it is."""
+    """Record deliveries, in their order."""
     for start in range(0, len(planned), _AT_ONCE):
         part = planned[start : start + _AT_ONCE]
         await connection.execute(
@@ -90,6 +119,11 @@ async def plan(connection: AsyncConnection, planned: Sequence[Planned]) -> None:
                 "reasons": [each.reason and each.reason.value for each in part],
                 "bodies": [each.body for each in part],
                 "positions": [each.planned_position for each in part],
+                "ordered": [each.ordered for each in part],
+                "delays": [each.delay for each in part],
+                "sizes": [each.package_size for each in part],
+                "more_ids": [as_json([event_id for event_id, _ in each.more]) for each in part],
+                "more_types": [as_json([webhook_type for _, webhook_type in each.more]) for each in part],
             },
         )
 
@@ -98,7 +132,7 @@ async def close_gate(connection: AsyncConnection, deletions: Sequence[Deletion])
     """Stop what belongs to the deleted versions, after their configuration rows were updated; answers how many."""
     if not deletions:
         return 0
-    stopped = await connection.execute(
+    closed = await connection.execute(
         _CLOSE_GATE,
         {
             "accounts": [deletion.account_id for deletion in deletions],
@@ -106,15 +140,18 @@ async def close_gate(connection: AsyncConnection, deletions: Sequence[Deletion])
             "reason": Reason.CONFIGURATION_DELETED.value,
         },
     )
-    return stopped.rowcount
+    stopped = closed.all()
+    await let_next_go(connection, {(row.subscription_id, row.account_id) for row in stopped if row.subscription_id})
+    return sum(row.stopped for row in stopped)
 
 
 async def end_deliveries_of(
-    connection: AsyncConnection, subscription_id: UUID, state: DeliveryState, reason: Reason
+    connection: AsyncConnection, subscriptions: Collection[UUID], state: DeliveryState, reason: Reason
 ) -> int:
-    """End whatever waits for a subscription, after its row was updated; answers how many."""
-    named = {"subscription_id": subscription_id, "state": state.value, "reason": reason.value}
-    return (await connection.execute(_END, named)).rowcount
+    """End whatever waits for subscriptions, after their rows were updated; answers how many."""
+    named = {"subscriptions": list(subscriptions), "state": state.value, "reason": reason.value}
+    ended: int = (await connection.execute(_END, named)).scalar_one()
+    return ended
 
 
 @dataclass(frozen=True)
@@ -158,19 +195,12 @@ async def delivery_of(connection: AsyncConnection, client_id: UUID, delivery_id:
 
 
 async def deliveries_matching(
-    connection: AsyncConnection, client_id: UUID, wanted: DeliveryFilter, *, limit: int, offset: int, descending: bool
-) -> list[DeliveryRow]:
-    """A page of the client's deliveries by the time of their making."""
-    conditions = wanted.conditions()
-    direction = "DESC" if descending else "ASC"
-    query = f"""
-        SELECT {_SEEN} FROM deliveries
-        WHERE {" AND ".join(f"{column} = :{column}" for column in ("client_id", *conditions))}
-        ORDER BY created_at {direction}, id LIMIT :limit OFFSET :offset
-        """  # noqa: S608 -- made of our own column names
-    asked = {**conditions, "client_id": client_id, "limit": limit, "offset": offset}
-    found = await connection.execute(text(query), asked)
-    return [_row(row) for row in found.mappings()]
+    connection: AsyncConnection, client_id: UUID, wanted: DeliveryFilter, page: Page
+) -> Part[DeliveryRow]:
+    """A page of the client's deliveries."""
+    conditions = {"client_id": client_id, **wanted.conditions()}
+    rows = select(_DELIVERIES).where(*(_DELIVERIES.c[name] == value for name, value in conditions.items()))
+    return (await page_of(connection, rows, page, id_column="id")).of(_row)
 
 
 def _row(mapping: RowMapping) -> DeliveryRow:

@@ -1,14 +1,16 @@
 """Subscriptions and their sealed secrets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.webhook_dispatcher.domain import Selection, Subscription
+from services.webhook_dispatcher.domain import EndpointConfig, Selection, Subscription
+from shared.kit.listing import page_of
+from shared.kit.paging import Page, Part
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class SubscriptionRow:
     exclude_types: list[str]
     enabled: bool
     disabled_reason: str | None
+    delay_seconds: float
+    max_package_size: int
+    rate_limit: int | None
+    ordered: bool
+    timeout_seconds: float | None
     created_at: datetime
     updated_at: datetime
 
@@ -38,16 +45,22 @@ class NewSubscription:
     types: Sequence[str]
     exclude_types: Sequence[str]
     enabled: bool
+    config: EndpointConfig
     sealed_secret: bytes = field(repr=False)
 
 
-_SEEN = "id, client_id, title, url, types, exclude_types, enabled, disabled_reason, created_at, updated_at"
+_SEEN = (
+    "id, client_id, title, url, types, exclude_types, enabled, disabled_reason, delay_seconds, max_package_size, "
+    "rate_limit, ordered, timeout_seconds, created_at, updated_at"
+)
 
 _ADD = text(
     f"""
-    INSERT INTO subscriptions (id, client_id, title, url, types, exclude_types, enabled, sealed_secret)
-    VALUES (:id, :client_id, :title, :url, CAST(:types AS text[]), CAST(:exclude_types AS text[]), :enabled,
-            :sealed_secret)
+    WITH endpoint AS (INSERT INTO endpoints (subscription_id) VALUES (CAST(:id AS uuid)))
+    INSERT INTO subscriptions (id, client_id, title, url, types, exclude_types, enabled, sealed_secret, delay_seconds,
+                               max_package_size, rate_limit, ordered, timeout_seconds)
+    VALUES (CAST(:id AS uuid), :client_id, :title, :url, CAST(:types AS text[]), CAST(:exclude_types AS text[]),
+            :enabled, :sealed_secret, :delay, :max_package_size, :rate_limit, :ordered, :timeout)
     RETURNING {_SEEN}
     """  # noqa: S608 -- our columns
 )
@@ -57,24 +70,21 @@ _ONE = text(
     "WHERE id = :id AND client_id = :client_id AND deleted_at IS NULL"
 )
 
-_LISTS = {
-    direction: text(
-        f"""
-        SELECT {_SEEN}, count(*) OVER () AS total FROM subscriptions
-        WHERE client_id = :client_id AND deleted_at IS NULL
-        ORDER BY created_at {direction}, id {direction} LIMIT :limit OFFSET :offset
-        """  # noqa: S608 -- our columns
-    )
-    for direction in ("asc", "desc")
-}
+#: For lists, in the order that they are asked for in.
+_SUBSCRIPTIONS = table("subscriptions", *(column(name) for name in [*_SEEN.split(", "), "deleted_at"]))
+_LISTED = select(*(_SUBSCRIPTIONS.c[name] for name in _SEEN.split(", "))).where(_SUBSCRIPTIONS.c.deleted_at.is_(None))
 
-_COUNT = text("SELECT count(*) FROM subscriptions WHERE client_id = :client_id AND deleted_at IS NULL")
-
-#: FOR SHARE: the end of a subscription waits until what is planned for it is there to be ended.
+#: FOR SHARE: the end of a subscription, and the revocation of its client, wait until what is planned for it is there to
+#: be ended. Whoever has subscribed has made the client's row.
 _ENABLED = text(
     """
-    SELECT id, client_id, types, exclude_types FROM subscriptions
-    WHERE client_id = ANY(CAST(:clients AS uuid[])) AND enabled AND deleted_at IS NULL ORDER BY id FOR SHARE
+    WITH held AS MATERIALIZED (
+        SELECT client_id, revoked FROM clients
+        WHERE client_id = ANY(CAST(:clients AS uuid[])) ORDER BY client_id FOR SHARE)
+    SELECT id, client_id, types, exclude_types, ordered, delay_seconds, max_package_size FROM subscriptions
+    WHERE client_id = ANY(CAST(:clients AS uuid[])) AND enabled AND deleted_at IS NULL
+      AND client_id NOT IN (SELECT client_id FROM held WHERE revoked)
+    ORDER BY id FOR SHARE OF subscriptions
     """
 )
 
@@ -94,9 +104,34 @@ _DISABLE = text(
 )
 
 
+#: Switches off whatever clients have, and answers each with whether it was on until now.
+_DISABLE_ALL = text(
+    """
+    WITH theirs AS (
+        SELECT id, enabled FROM subscriptions
+        WHERE client_id = ANY(CAST(:clients AS uuid[])) AND deleted_at IS NULL ORDER BY id FOR UPDATE)
+    UPDATE subscriptions AS s SET enabled = false, disabled_reason = :reason, updated_at = clock_timestamp()
+    FROM theirs WHERE s.id = theirs.id
+    RETURNING s.id, s.client_id, s.updated_at AS disabled_at, theirs.enabled AS was_enabled
+    """
+)
+
+
+@dataclass(frozen=True)
+class Disabled:
+    """A subscription that was switched off."""
+
+    id: UUID
+    client_id: UUID
+    disabled_at: datetime
+    was_enabled: bool
+
+
 async def add_subscription(connection: AsyncConnection, new: NewSubscription) -> SubscriptionRow:
     """Store a subscription."""
-    stored = {**vars(new), "types": list(new.types), "exclude_types": list(new.exclude_types)}
+    lists = {"types": list(new.types), "exclude_types": list(new.exclude_types)}
+    stored = {**vars(new), **lists, **vars(new.config)}
+    del stored["config"]
     return SubscriptionRow(**(await connection.execute(_ADD, stored)).mappings().one())
 
 
@@ -109,23 +144,24 @@ async def subscription_of(
     return SubscriptionRow(**row) if row else None
 
 
-async def subscriptions_of(
-    connection: AsyncConnection, client_id: UUID, *, limit: int, offset: int, descending: bool
-) -> tuple[list[SubscriptionRow], int]:
-    """A page of the client's subscriptions by the time of their making, and how many there are in all."""
-    listed = _LISTS["desc" if descending else "asc"]
-    found = await connection.execute(listed, {"client_id": client_id, "limit": limit, "offset": offset})
-    rows = [dict(row) for row in found.mappings()]
-    totals = {row.pop("total") for row in rows}
-    total = totals.pop() if totals else (await connection.execute(_COUNT, {"client_id": client_id})).scalar_one()
-    return [SubscriptionRow(**row) for row in rows], total
+async def subscriptions_of(connection: AsyncConnection, client_id: UUID, page: Page) -> Part[SubscriptionRow]:
+    """A page of the client's subscriptions."""
+    rows = _LISTED.where(_SUBSCRIPTIONS.c.client_id == client_id)
+    return (await page_of(connection, rows, page, id_column="id")).of(lambda row: SubscriptionRow(**row))
 
 
 async def enabled_subscriptions_of(connection: AsyncConnection, clients: Iterable[UUID]) -> list[Subscription]:
     """What may be planned for `clients`, locked against their end until the transaction ends."""
     rows = await connection.execute(_ENABLED, {"clients": sorted(set(clients))})
     return [
-        Subscription(row.id, row.client_id, Selection(frozenset(row.types), frozenset(row.exclude_types)))
+        Subscription(
+            id=row.id,
+            client_id=row.client_id,
+            selection=Selection(frozenset(row.types), frozenset(row.exclude_types)),
+            ordered=row.ordered,
+            delay=row.delay_seconds,
+            max_package_size=row.max_package_size,
+        )
         for row in rows
     ]
 
@@ -142,3 +178,11 @@ async def disable_subscription(
     """Switch a subscription off; answers its client and the time, None where it was off or gone before."""
     row = (await connection.execute(_DISABLE, {"id": subscription_id, "reason": reason})).first()
     return (row.client_id, row.updated_at) if row else None
+
+
+async def disable_subscriptions_of(
+    connection: AsyncConnection, clients: Collection[UUID], reason: str
+) -> list[Disabled]:
+    """Switch off all subscriptions of `clients`, after their rows were updated; answers them."""
+    rows = await connection.execute(_DISABLE_ALL, {"clients": list(clients), "reason": reason})
+    return [Disabled(**row) for row in rows.mappings()]

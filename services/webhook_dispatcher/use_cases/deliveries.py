@@ -4,7 +4,7 @@ from uuid import UUID
 
 from services.webhook_dispatcher import storage
 from services.webhook_dispatcher.storage import AttemptRow, Connection, DeliveryFilter, DeliveryRow
-from shared.kit.paging import Page
+from shared.kit.paging import Page, Part
 from shared.kit.refusals import NotFound
 
 
@@ -22,15 +22,12 @@ async def read_delivery(connection: Connection, client_id: UUID, delivery_id: UU
 
 async def list_deliveries(
     connection: Connection, client_id: UUID, wanted: DeliveryFilter, page: Page
-) -> list[DeliveryRow]:
+) -> Part[DeliveryRow]:
     """A page of the client's deliveries."""
-    descending = page.order == "desc"
-    return await storage.deliveries_matching(
-        connection, client_id, wanted, limit=page.limit, offset=page.offset, descending=descending
-    )
+    return await storage.deliveries_matching(connection, client_id, wanted, page)
 
 
-async def list_attempts(connection: Connection, client_id: UUID, delivery_id: UUID) -> list[AttemptRow]:
-    """The attempts of the client's delivery; raises DeliveryNotFound."""
+async def list_attempts(connection: Connection, client_id: UUID, delivery_id: UUID, page: Page) -> Part[AttemptRow]:
+    """A page of the attempts of the client's delivery; raises DeliveryNotFound."""
     await read_delivery(connection, client_id, delivery_id)
-    return await storage.attempts_of(connection, delivery_id)
+    return await storage.attempts_of(connection, delivery_id, page)

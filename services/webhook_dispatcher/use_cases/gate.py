@@ -4,24 +4,34 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
+from services.webhook_dispatcher.domain import DeliveryState, Reason
 from services.webhook_dispatcher.storage import AccountCopy, ConfigurationCopy
-from shared.contracts import CONFIGURATIONS_EVENTS
-from shared.kit.received import LostKey, Origin
+from shared.contracts import CONFIGURATIONS_EVENTS, ClientState
+from shared.kit.received import LostKey, Origin, Received
 from shared.kit.unit_of_work import UnitOfWork
 
+from .clients import switch_off_revoked
 
-async def apply_configuration_states(work: UnitOfWork, told: Sequence[ConfigurationCopy]) -> int:
-    """Apply what is newer, then stop what belongs to versions that it deletes; answers how many deliveries.
 
-    The configuration row comes first: whoever plans on it holds its lock, so that nothing planned is overlooked.
+async def apply_states(
+    work: UnitOfWork,
+    *,
+    configurations: Sequence[ConfigurationCopy] = (),
+    accounts: Sequence[AccountCopy] = (),
+    clients: Sequence[Received[ClientState]] = (),
+) -> None:
+    """Apply what is newer, then stop what belongs to versions that it deletes and to clients that it revokes.
+
+    The rows of configurations and clients come first: whoever plans on them holds their locks, so that nothing planned
+    is overlooked. Subscriptions come before deliveries, as everywhere.
     """
-    deletions = await storage.apply_configurations(work.connection, told)
-    return await storage.close_gate(work.connection, deletions)
-
-
-async def apply_account_states(work: UnitOfWork, told: Sequence[AccountCopy]) -> None:
-    """Apply what is newer."""
-    await storage.apply_accounts(work.connection, told)
+    deletions = await storage.apply_configurations(work.connection, configurations) if configurations else []
+    if accounts:
+        await storage.apply_accounts(work.connection, accounts)
+    ended = await switch_off_revoked(work, clients) if clients else []
+    await storage.close_gate(work.connection, deletions)
+    if ended:
+        await storage.end_deliveries_of(work.connection, ended, DeliveryState.DISCARDED, Reason.CLIENT_REVOKED)
 
 
 async def shut_gates(work: UnitOfWork, lost: Sequence[LostKey]) -> None:

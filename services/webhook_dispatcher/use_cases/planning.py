@@ -13,6 +13,7 @@ from services.webhook_dispatcher.domain import (
     Subscription,
     decide,
     package,
+    packed,
 )
 from shared.contracts import new_id
 from shared.kit.refusals import Forbidden
@@ -30,20 +31,21 @@ Decided = tuple[PlannedState, int | None, Reason | None, int | None]
 Decision = Callable[[Happening], Decided]
 
 
-async def plan_deliveries(work: UnitOfWork, happenings: Sequence[Happening]) -> None:
-    """Plan events that go out whether or not the account is configured."""
-    await _plan(work, happenings, lambda _: (PlannedState.WAITING, None, None, None), gated=False)
+async def plan_deliveries(work: UnitOfWork, happenings: Sequence[Happening]) -> set[UUID]:
+    """Plan events that go out whether or not the account is configured; answers for which subscriptions."""
+    return await _plan(work, happenings, lambda _: (PlannedState.WAITING, None, None, None), gated=False)
 
 
-async def plan_behind_the_gate(work: UnitOfWork, happenings: Sequence[Happening]) -> None:
+async def plan_behind_the_gate(work: UnitOfWork, happenings: Sequence[Happening]) -> set[UUID]:
     """Plan rebalancing events, on configurations that a deletion cannot change before this is committed (P5).
 
-    Raises AccountOfAnotherClient, and ConfigurationNotKnownError for a version that is not known yet.
+    Answers for which subscriptions. Raises AccountOfAnotherClient, and ConfigurationNotKnownError for a version that is
+    not known yet.
     """
     accounts = [each.account_id for each in happenings if each.account_id is not None]
     gates = await storage.gates_of(work.connection, accounts)
     _check_owners(happenings, await storage.owners_of(work.connection, accounts))
-    await _plan(work, happenings, lambda happening: _decided(happening, gates), gated=True)
+    return await _plan(work, happenings, lambda happening: _decided(happening, gates), gated=True)
 
 
 def _check_owners(happenings: Sequence[Happening], owners: dict[UUID, UUID]) -> None:
@@ -59,16 +61,24 @@ def _decided(happening: Happening, gates: dict[UUID, Gate]) -> Decided:
     return decision.state, decision.version, decision.reason, gate.position if gate else None
 
 
-async def _plan(work: UnitOfWork, happenings: Sequence[Happening], decision: Decision, *, gated: bool) -> None:
+async def _plan(work: UnitOfWork, happenings: Sequence[Happening], decision: Decision, *, gated: bool) -> set[UUID]:
     subscriptions = await storage.enabled_subscriptions_of(work.connection, {each.client_id for each in happenings})
     part: list[Planned] = []
+    told: set[UUID] = set()
     for planned in _deliveries(happenings, subscriptions, decision, gated=gated):
         part.append(planned)
+        told.add(planned.subscription_id)
         if len(part) == _AT_ONCE:
-            await storage.plan(work.connection, part)
+            await _store(work, part)
             part = []
-    if part:
-        await storage.plan(work.connection, part)
+    await _store(work, part)
+    return told
+
+
+async def _store(work: UnitOfWork, part: Sequence[Planned]) -> None:
+    packages = packed(part)
+    taken = await storage.pack(work.connection, packages)
+    await storage.plan(work.connection, [each for each in packages if each.id not in taken])
 
 
 def _deliveries(
@@ -95,6 +105,9 @@ def _deliveries(
                 reason=reason,
                 planned_position=position,
                 body=package(happening, subscription.id),
+                ordered=subscription.ordered and happening.account_id is not None,
+                delay=subscription.delay,
+                package_size=subscription.max_package_size,
             )
 
 

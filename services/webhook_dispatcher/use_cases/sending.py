@@ -2,13 +2,16 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from uuid import UUID
 
 from services.webhook_dispatcher import storage
 from services.webhook_dispatcher.clients import Sender
 from services.webhook_dispatcher.domain import (
     Attempt,
+    CircuitRule,
     Claimed,
     DeliveryState,
     Outcome,
@@ -16,15 +19,19 @@ from services.webhook_dispatcher.domain import (
     Schedule,
     message_id_of,
     next_step,
+    reports_of,
     signed_headers,
 )
-from services.webhook_dispatcher.storage import Capacity, Recorded
+from services.webhook_dispatcher.storage import Capacity, Looked, Recorded
 from shared.contracts import SubscriptionDisabled
 from shared.kit.cause import Cause
 from shared.kit.secrets import SecretBox, UnsealableError
 from shared.kit.unit_of_work import Database, UnitOfWork
 
 GONE = "the endpoint answered 410"
+_USUAL_CIRCUIT = CircuitRule()
+_LOOKED_AT = 1000
+_SECRETS_KEPT = 1000
 
 
 class Endpoints:
@@ -33,29 +40,47 @@ class Endpoints:
     def __init__(self, sender: Sender, box: SecretBox) -> None:
         self.sender = sender
         self.box = box
+        #: a backlog is hundreds of attempts with the same secret, each opening of which costs as much as its signature
+        self.opened = lru_cache(maxsize=_SECRETS_KEPT)(box.open)
 
 
-async def claim_due(database: Database, capacity: Capacity, lease_seconds: float) -> list[Claimed]:
-    """Start attempts for what is due, as many as fit."""
+async def look_for_due(database: Database, after: UUID | None, at_most: int) -> Looked:
+    """Find subscriptions that have something due and may be sent to, going round from `after`."""
     async with database.reading() as connection:
-        return await storage.claim(connection, capacity, lease_seconds)
+        return await storage.look(connection, after, at_most)
+
+
+async def claim_due(
+    database: Database, capacity: Capacity, lease_seconds: float, among: Collection[UUID] | None = None
+) -> list[Claimed]:
+    """Start attempts for what is due of the subscriptions `among` (None: of the first thousand), as many as fit."""
+    async with database.reading() as connection:
+        if among is None:
+            among = (await storage.look(connection, None, _LOOKED_AT)).due
+        return await storage.claim(connection, capacity, lease_seconds, among)
 
 
 async def make_attempt(endpoints: Endpoints, claimed: Claimed) -> Attempt:
     """Sign and send one delivery; whatever happens is the attempt's outcome."""
     try:
-        secret = endpoints.box.open(claimed.sealed_secret).decode()
+        secret = endpoints.opened(claimed.sealed_secret).decode()
     except UnsealableError:
         now = datetime.now(UTC)
         return Attempt(Outcome.NOT_SENT, now, now, error="the secret cannot be opened with the present keys")
     headers = signed_headers(secret, message_id_of(claimed.id), int(time.time()), claimed.body)
-    return await endpoints.sender.post(claimed.url, headers, claimed.body)
+    return await endpoints.sender.post(claimed.url, headers, claimed.body, within=claimed.timeout)
 
 
 async def record_attempts(
-    database: Database, attempts: Sequence[tuple[Claimed, Attempt]], schedule: Schedule
+    database: Database,
+    attempts: Sequence[tuple[Claimed, Attempt]],
+    schedule: Schedule,
+    circuit: CircuitRule = _USUAL_CIRCUIT,
 ) -> list[Recorded]:
-    """Write down what came of attempts and what follows; endpoints that are gone are switched off on the way."""
+    """Write down what came of attempts and what follows for their deliveries, endpoints and circuits.
+
+    Endpoints that are gone are switched off on the way.
+    """
     results = [
         Recorded(claimed, attempt, next_step(attempt, claimed.attempt, schedule, random.random()))  # noqa: S311 -- jitter
         for claimed, attempt in attempts
@@ -66,6 +91,8 @@ async def record_attempts(
         for subscription_id in sorted(gone):
             await _disable(work, gone[subscription_id])
         await storage.record(work.connection, results)
+        reports = reports_of((claimed.subscription_id, attempt) for claimed, attempt in attempts)
+        await storage.report(work.connection, reports, circuit)
     return results
 
 
@@ -76,7 +103,7 @@ async def _disable(work: UnitOfWork, claimed: Claimed) -> None:
         return
     client_id, at = disabled
     await storage.end_deliveries_of(
-        work.connection, claimed.subscription_id, DeliveryState.FAILED, Reason.SUBSCRIPTION_DISABLED
+        work.connection, [claimed.subscription_id], DeliveryState.FAILED, Reason.SUBSCRIPTION_DISABLED
     )
     event = SubscriptionDisabled(subscription_id=claimed.subscription_id, reason=GONE, disabled_at=at)
     work.publish(event, cause=Cause(client_id, correlation_id=message_id_of(claimed.id)))

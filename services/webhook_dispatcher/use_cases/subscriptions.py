@@ -1,13 +1,14 @@
 """Subscriptions: made, read, listed, deleted by their client."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
 from services.webhook_dispatcher.domain import (
     AddressRule,
     DeliveryState,
+    EndpointConfig,
     Reason,
     check_selection,
     check_url,
@@ -15,14 +16,18 @@ from services.webhook_dispatcher.domain import (
 )
 from services.webhook_dispatcher.storage import Connection, NewSubscription, SubscriptionRow
 from shared.contracts import new_id
-from shared.kit.paging import Page
-from shared.kit.refusals import NotFound
+from shared.kit.paging import Page, Part
+from shared.kit.refusals import Forbidden, NotFound
 from shared.kit.secrets import SecretBox
 from shared.kit.unit_of_work import UnitOfWork
 
 
 class SubscriptionNotFound(NotFound):
     """There is no such subscription."""
+
+
+class ClientRevoked(Forbidden):
+    """The client's access was revoked: it may have no webhooks any more."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,20 @@ class NewEndpoint:
     types: Sequence[str]
     exclude_types: Sequence[str]
     enabled: bool
+    config: EndpointConfig = field(default_factory=EndpointConfig)
 
 
 async def subscribe(
     work: UnitOfWork, endpoint: NewEndpoint, rule: AddressRule, box: SecretBox
 ) -> tuple[SubscriptionRow, str]:
-    """Make a subscription; answers it with its secret, which is shown this once. Raises InvalidRequest."""
+    """Make a subscription; answers it with its secret, which is shown this once.
+
+    Raises InvalidRequest, and ClientRevoked while a token of a revoked client is still good.
+    """
     check_url(endpoint.url, rule)
     check_selection(endpoint.types, endpoint.exclude_types)
+    if not await storage.hold_client(work.connection, work.cause.client_id):
+        raise ClientRevoked
     secret = new_signing_secret()
     new = NewSubscription(
         id=new_id(),
@@ -51,6 +62,7 @@ async def subscribe(
         types=endpoint.types,
         exclude_types=endpoint.exclude_types,
         enabled=endpoint.enabled,
+        config=endpoint.config,
         sealed_secret=box.seal(secret.encode()),
     )
     return await storage.add_subscription(work.connection, new), secret
@@ -64,11 +76,9 @@ async def read_subscription(connection: Connection, client_id: UUID, subscriptio
     return row
 
 
-async def list_subscriptions(connection: Connection, client_id: UUID, page: Page) -> tuple[list[SubscriptionRow], int]:
-    """A page of the client's subscriptions, and how many there are."""
-    return await storage.subscriptions_of(
-        connection, client_id, limit=page.limit, offset=page.offset, descending=page.order == "desc"
-    )
+async def list_subscriptions(connection: Connection, client_id: UUID, page: Page) -> Part[SubscriptionRow]:
+    """A page of the client's subscriptions."""
+    return await storage.subscriptions_of(connection, client_id, page)
 
 
 async def delete_subscription(work: UnitOfWork, subscription_id: UUID) -> None:
@@ -76,5 +86,5 @@ async def delete_subscription(work: UnitOfWork, subscription_id: UUID) -> None:
     if not await storage.delete_subscription(work.connection, work.cause.client_id, subscription_id):
         raise SubscriptionNotFound
     await storage.end_deliveries_of(
-        work.connection, subscription_id, DeliveryState.DISCARDED, Reason.SUBSCRIPTION_DELETED
+        work.connection, [subscription_id], DeliveryState.DISCARDED, Reason.SUBSCRIPTION_DELETED
     )

@@ -1,12 +1,15 @@
 """The delivery worker: claims what is due, sends it, has it recorded."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from uuid import UUID
 
 from services.webhook_dispatcher import use_cases
-from services.webhook_dispatcher.domain import Attempt, Claimed, DeliveryBoundary, Outcome, Schedule
+from services.webhook_dispatcher.domain import Attempt, Claimed, DeliveryBoundary, Outcome
+from services.webhook_dispatcher.storage import Capacity
 from services.webhook_dispatcher.use_cases import Endpoints
 from shared.kit.boundaries import reached
 from shared.kit.faults import INFRASTRUCTURE
@@ -14,14 +17,22 @@ from shared.kit.liveness import Beat
 from shared.kit.logs import get_logger
 from shared.kit.unit_of_work import Database
 
-from .recording import Recorder
+from .agenda import Agenda
+from .recording import Recorder, Rules
 from .slots import Limits, Slots
 
 #: A claim older than this when its turn comes belongs to a process that was asleep; the gate may have closed since.
 DIAL_WITHIN = 1.0
-_FIRST_PAUSE = 0.005
-_LONGEST_PAUSE = 1.0
+#: Between two looks at all subscriptions; what this process plans itself is not waited for. The longest is shorter than
+#: the slack of a rate limit.
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.25
 _SLOWING_DOWN = 1.5
+_LOOKED_AT = 1000
+#: a look that takes long, over many subscriptions or on a busy database, is followed by a pause so many times as long
+_LOOKING_SHARE = 10
+#: subscriptions in one claim
+_ASKED = 250
 _AFTER_FAULT = 0.5
 _RELEASES_PER_LEASE = 6
 
@@ -36,21 +47,26 @@ class DeliveryWorker:
         database: Database,
         endpoints: Endpoints,
         limits: Limits,
-        schedule: Schedule,
+        rules: Rules,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._endpoints = endpoints
         self._limits = limits
         self._clock = clock
-        self._slots = Slots(limits)
-        self._recorder = Recorder(database, schedule, self._freed)
+        self._slots = Slots(limits, clock)
+        self._recorder = Recorder(database, rules, self._freed)
+        self._agenda = Agenda()
         self._news = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._release_at = 0.0
+        self._look_at = 0.0
+        self._looked_to: UUID | None = None
+        self._pause = _FIRST_PAUSE
 
-    def wake(self) -> None:
-        """There is something to send, or will be with a commit that is about to happen."""
+    def wake(self, subscriptions: Collection[UUID]) -> None:
+        """There is something to send for these."""
+        self._agenda.add(subscriptions)
         self._news.set()
 
     async def run(self, beat: Beat) -> None:
@@ -62,29 +78,38 @@ class DeliveryWorker:
             await self._settle(recording)
 
     async def _claim_forever(self, beat: Beat, recording: "asyncio.Task[None]") -> None:
-        pause = _FIRST_PAUSE
         while not recording.done():
             beat()
             try:
                 await self._release_lost()
-                claimed = await self._claim()
+                await self._look()
+                goes_on = await self._claim()
             except INFRASTRUCTURE as fault:
                 _log.warning("nothing claimed", fault=repr(fault))
                 await asyncio.sleep(_AFTER_FAULT)
                 continue
-            woken = bool(claimed) or await self._told_within(pause)
-            # A wake-up may come just before the commit that it tells of: so look again soon after it.
-            pause = _FIRST_PAUSE if woken else min(pause * _SLOWING_DOWN, _LONGEST_PAUSE)
+            if not goes_on:
+                await self._told_before(self._look_at)
         recording.result()
 
-    async def _told_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
+    async def _told_before(self, moment: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(moment - self._clock(), 0)):
                 await self._news.wait()
-        except TimeoutError:
-            return False
         self._news.clear()
-        return True
+
+    async def _look(self) -> None:
+        """Find what nobody has told of: planned elsewhere, due again, or let go by a circuit or a rate limit."""
+        if self._clock() < self._look_at:
+            return
+        began = self._clock()
+        looked = await use_cases.look_for_due(self._database, self._looked_to, _LOOKED_AT)
+        self._looked_to = looked.last
+        due = [each for each in looked.due if self._slots.has_room(each)]
+        self._agenda.add(due)
+        self._pause = _FIRST_PAUSE if due else min(self._pause * _SLOWING_DOWN, _LONGEST_PAUSE)
+        now = self._clock()
+        self._look_at = now + max(self._pause, _LOOKING_SHARE * (now - began))
 
     async def _release_lost(self) -> None:
         if self._clock() < self._release_at:
@@ -94,26 +119,41 @@ class DeliveryWorker:
         if lost:
             _log.warning("attempts of a process that died are taken back", deliveries=lost)
 
-    async def _claim(self) -> list[Claimed]:
-        """Claim what fits and begin to send it; a stop in the midst of it gives back what was claimed."""
+    async def _claim(self) -> bool:
+        """Claim what fits and begin to send it; answers whether there may be more to claim at once."""
+        self._slots.move_over()
         capacity = self._slots.capacity
-        if capacity.free <= 0:
-            return []
+        if capacity.free <= 0 and capacity.free_for_slow <= 0:
+            return False
+        asked = self._agenda.take(_ASKED, self._slots.has_room)
+        if not asked:
+            return False
         asked_at = self._clock()
-        claiming = asyncio.ensure_future(use_cases.claim_due(self._database, capacity, self._limits.lease_seconds))
-        try:
-            claimed = await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            await use_cases.give_back(self._database, await claiming)
-            raise
+        claimed = await self._claimed_of(asked, capacity)
         if claimed:
             reached(DeliveryBoundary.CLAIMED)
         for each in claimed:
-            self._slots.take(each.subscription_id)
+            self._slots.take(each)
             task = asyncio.create_task(self._send(each, asked_at + DIAL_WITHIN))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
-        return claimed
+        too_few = sum(each.quick for each in claimed) >= capacity.free
+        if too_few:
+            self._agenda.add(asked)
+        return bool(claimed) or (not too_few and len(self._agenda) > 0)
+
+    async def _claimed_of(self, asked: Collection[UUID], capacity: Capacity) -> list[Claimed]:
+        """Claim; a stop in the midst of it gives back what was claimed."""
+        lease = self._limits.lease_seconds
+        claiming = asyncio.ensure_future(use_cases.claim_due(self._database, capacity, lease, asked))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await use_cases.give_back(self._database, await claiming)
+            raise
+        except INFRASTRUCTURE:
+            self._agenda.add(asked)
+            raise
 
     async def _send(self, claimed: Claimed, dial_before: float) -> None:
         attempt: Attempt | None
@@ -130,8 +170,12 @@ class DeliveryWorker:
         self._recorder.add(claimed, attempt)
 
     def _freed(self, claimed: Claimed) -> None:
-        self._slots.free(claimed.subscription_id)
-        self._news.set()
+        held_others_up = claimed.ordered or not self._slots.has_room(claimed.subscription_id)
+        self._slots.free(claimed)
+        if held_others_up:
+            self._agenda.add([claimed.subscription_id])
+        if self._agenda:
+            self._news.set()
 
     async def _settle(self, recording: "asyncio.Task[None]") -> None:
         if self._sending:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from services.webhook_dispatcher import use_cases
-from services.webhook_dispatcher.domain import Attempt, Claimed, DeliveryBoundary, Schedule
+from services.webhook_dispatcher.domain import Attempt, CircuitRule, Claimed, DeliveryBoundary, Schedule
 from services.webhook_dispatcher.storage import Recorded
 from shared.kit.boundaries import reached
 from shared.kit.faults import INFRASTRUCTURE, is_infrastructure
@@ -13,6 +14,15 @@ from shared.kit.unit_of_work import Database
 
 _AT_ONCE = 500
 _AFTER_FAULT = 0.2
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What follows from failed attempts."""
+
+    schedule: Schedule
+    circuit: CircuitRule = field(default_factory=CircuitRule)
+
 
 #: an attempt's result; None where it was claimed and not dialled
 Result = tuple[Claimed, Attempt | None]
@@ -23,9 +33,9 @@ _log = get_logger("delivery")
 class Recorder:
     """Takes results and records them for as long as it takes; slots are freed only then, which bounds what waits."""
 
-    def __init__(self, database: Database, schedule: Schedule, freed: Callable[[Claimed], None]) -> None:
+    def __init__(self, database: Database, rules: Rules, freed: Callable[[Claimed], None]) -> None:
         self._database = database
-        self._schedule = schedule
+        self._rules = rules
         self._freed = freed
         self._results: asyncio.Queue[Result] = asyncio.Queue()
 
@@ -71,7 +81,7 @@ class Recorder:
         await use_cases.give_back(self._database, [claimed for claimed, attempt in batch if attempt is None])
         made = [(claimed, attempt) for claimed, attempt in batch if attempt is not None]
         if made:
-            recorded = await use_cases.record_attempts(self._database, made, self._schedule)
+            recorded = await use_cases.record_attempts(self._database, made, self._rules.schedule, self._rules.circuit)
             reached(DeliveryBoundary.RECORDED)
             for each in recorded:
                 _tell(each)

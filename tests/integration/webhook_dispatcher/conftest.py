@@ -40,6 +40,9 @@ def settings(stack: Stack, issuer: Issuer) -> Settings:
             "deliver_to": "127.0.0.0/8",
             "retry_schedule": "0.05,0.05",
             "attempt_timeout": 2,
+            "deliveries_per_endpoint": 10,
+            "circuit_open_seconds": 0.05,
+            "circuit_longest_seconds": 0.2,
             "lease_seconds": 4,
             "shutdown_grace": 2,
         }

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,23 @@ class Sent:
     def verified(self, secret: str) -> Any:
         """The body, once the official library has found the signature to be right."""
         return Webhook(secret).verify(self.body, self.headers)
+
+
+@asynccontextmanager
+async def hanging() -> AsyncIterator[str]:
+    """An endpoint that takes connections and requests and never answers; its URL."""
+    open_: list[asyncio.StreamWriter] = []
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_.append(writer)
+
+    server = await asyncio.start_server(take, LOOPBACK, 0)
+    try:
+        yield f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}/hook"
+    finally:
+        server.close()
+        for writer in open_:
+            writer.close()
 
 
 class Receiver:

@@ -61,7 +61,7 @@ async def test_a_batch_that_tells_more_than_once_of_an_account_ends_with_the_new
 
 async def test_a_type_that_is_not_known_yet_is_applied_by_its_whole_state(world: World) -> None:
     account_id = await world.an_account()
-    told = world.told(configured(account_id, 1, revision=5)).again(type="ConfigurationChanged")
+    told = world.told(configured(account_id, 1, revision=5)).again(type="ConfigurationRevised")
     await world.applied_as_is(told)
 
     assert (await copy_of(world, account_id)).revision == 5

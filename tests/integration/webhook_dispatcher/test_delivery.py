@@ -190,7 +190,7 @@ async def test_an_attempt_that_outlives_its_lease_records_nothing(world: World, 
     (mine,) = await use_cases.claim_due(world.database, ROOM, 0.0)
     await use_cases.release_lost(world.database)
     (theirs,) = await use_cases.claim_due(world.database, ROOM, 30.0)
-    endpoints = world.endpoints
+    endpoints = world.endpoints()
     await endpoints.sender.open()
     late = await use_cases.make_attempt(endpoints, mine)
     await endpoints.sender.close()

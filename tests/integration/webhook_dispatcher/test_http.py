@@ -63,8 +63,8 @@ class Caller:
     client_id: UUID
     token: str
 
-    async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {self.token}"}
+    async def call(self, method: str, path: str, body: object = None, key: UUID | None = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": str(key or uuid4())}
         async with self.session.request(method, path, json=body, headers=headers) as response:
             return response.status, await response.json(content_type=None) if await response.read() else None
 
@@ -115,6 +115,25 @@ async def test_a_subscription_is_made_read_listed_and_deleted(caller: Caller) ->
     assert (await caller.call("DELETE", f"/webhooks/{made['id']}"))[0] == 404
 
 
+async def test_how_an_endpoint_wants_to_be_told_is_kept_and_shown(caller: Caller) -> None:
+    wish = {"delay": 1.5, "max_package_size": 10, "rate_limit": 20, "ordered": True, "timeout": 5.0}
+    asked = {"title": "mine", "url": "http://127.0.0.1:9/hook", "type": ["ALL"], "config": wish}
+    code, made = await caller.call("POST", "/webhooks", asked)
+    assert (code, made["config"]) == (201, wish)
+    _, shown = await caller.call("GET", f"/webhooks/{made['id']}")
+    assert shown["config"] == wish
+    usual = await caller.subscribed("http://127.0.0.1:9/hook")
+    assert usual["config"] == {
+        "delay": 0,
+        "max_package_size": 1,
+        "rate_limit": None,
+        "ordered": False,
+        "timeout": None,
+    }
+    for each in (made, usual):
+        await caller.call("DELETE", f"/webhooks/{each['id']}")
+
+
 async def test_the_types_are_listed(caller: Caller) -> None:
     assert await caller.call("GET", "/webhooks/types") == (200, {"data": [each.value for each in WebhookType]})
 
@@ -124,10 +143,7 @@ async def test_the_types_are_listed(caller: Caller) -> None:
     [
         ({"url": "ftp://example.com"}, "body.url"),
         ({"url": "https://user:pw@example.com/"}, "body.url"),
-        ({"url": "http://10.0.0.1/hook"}, "body.url"),
-        ({"url": "http://169.254.169.254/latest"}, "body.url"),
         ({"url": "http://2130706433/"}, "body.url"),
-        ({"url": "http://[::ffff:10.0.0.1]/"}, "body.url"),
         ({"type": []}, "body.type"),
         ({"type": "ALL"}, "body.type"),
         ({"type": ["PORTFOLIO_ORDER", "NEWS"]}, "body.type.1"),
@@ -135,6 +151,9 @@ async def test_the_types_are_listed(caller: Caller) -> None:
         ({"exclude_type": ["ALL"]}, "body.exclude_type.0"),
         ({"title": ""}, "body.title"),
         ({"enabled": "yes"}, "body.enabled"),
+        ({"config": {"rate_limit": 0}}, "body.config.rate_limit"),
+        ({"config": {"max_package_size": 101}}, "body.config.max_package_size"),
+        ({"config": {"speed": 1}}, "body.config.speed"),
         ({"sekret": "x"}, "body.sekret"),
     ],
 )
@@ -146,6 +165,18 @@ async def test_a_bad_subscription_is_refused_by_naming_the_field(
 
     assert (code, [error["location"] for error in problem["errors"]]) == (400, [field])
     assert (await caller.call("GET", "/webhooks"))[1]["data"] == [], "nothing is written"
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1/hook", "http://169.254.169.254/latest", "http://[::ffff:10.0.0.1]/"])
+async def test_an_endpoint_in_a_private_network_is_refused(caller: Caller, url: str) -> None:
+    code, problem = await caller.call("POST", "/webhooks", {"title": "mine", "url": url, "type": ["ALL"]})
+    assert (code, [error["location"] for error in problem["errors"]]) == (422, ["body.url"])
+
+
+async def test_a_list_of_words_is_never_taken_for_an_id(caller: Caller) -> None:
+    headers = {"Authorization": f"Bearer {caller.token}"}
+    async with caller.session.delete("/webhooks/types", headers=headers) as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET")
 
 
 async def test_another_clients_resources_are_not_found(
@@ -272,3 +303,50 @@ async def test_a_stop_is_orderly(system: RunningSystem) -> None:
     log = (system.stack.directory / f"{NAME}.log").read_text()
     assert "Traceback" not in log.rpartition('"stopping"')[2]
     await started(system)
+
+
+async def test_a_subscription_asked_for_again_under_its_key_is_made_once_and_its_secret_is_not_told_again(
+    caller: Caller,
+) -> None:
+    key, body = uuid4(), {"title": "mine", "url": "https://example.com/hook", "type": ["ALL"]}
+    code, made = await caller.call("POST", "/webhooks", body, key)
+    assert (code, made["secret"][:6]) == (201, "whsec_")
+    assert await caller.call("POST", "/webhooks", body, key) == (201, made | {"secret": None})
+    assert (await caller.call("POST", "/webhooks", body | {"title": "yours"}, key))[0] == 422
+    assert [each["id"] for each in (await caller.call("GET", "/webhooks"))[1]["data"]] == [made["id"]]
+
+
+async def test_a_subscription_without_a_key_is_refused(caller: Caller) -> None:
+    headers = {"Authorization": f"Bearer {caller.token}"}
+    body = {"title": "mine", "url": "https://example.com/hook", "type": ["ALL"]}
+    async with caller.session.post("/webhooks", json=body, headers=headers) as response:
+        assert (response.status, (await response.json())["type"]) == (400, "/problems/missing_idempotency_key")
+
+
+async def test_lists_are_followed_by_cursor(caller: Caller, bus: Kafka, receiver: Receiver) -> None:
+    made = [await caller.subscribed(receiver.url, "PORTFOLIO_ORDER") for _ in range(3)]
+    await publish(bus, caller.client_id, order_placed(uuid4()))
+    found = await delivered(caller, 3)
+
+    assert [each["id"] for each in await followed(caller, "/webhooks?limit=2")] == [each["id"] for each in made]
+    assert await followed(caller, "/deliveries?limit=1&state=DELIVERED") == found
+    path = f"/deliveries/{found[0]['id']}/attempts"
+    assert [each["number"] for each in await followed(caller, f"{path}?limit=1")] == [1]
+
+    _, body = await caller.call("GET", "/deliveries?limit=1")
+    cursor = body["meta"]["next_cursor"]
+    for other in (f"/webhooks?cursor={cursor}", f"/deliveries?state=FAILED&cursor={cursor}", f"{path}?cursor={cursor}"):
+        code, problem = await caller.call("GET", other)
+        assert (code, [error["location"] for error in problem["errors"]]) == (400, ["query.cursor"])
+
+
+async def followed(caller: Caller, path: str) -> list[dict[str, Any]]:
+    """The whole list, page by page."""
+    code, body = await caller.call("GET", path)
+    assert code == 200, body
+    found: list[dict[str, Any]] = body["data"]
+    while (cursor := body["meta"]["next_cursor"]) is not None:
+        code, body = await caller.call("GET", f"{path}&cursor={cursor}")
+        assert code == 200, body
+        found += body["data"]
+    return found

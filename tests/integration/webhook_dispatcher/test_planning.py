@@ -1,12 +1,22 @@
 """Planning: one delivery for each event and matching subscription, of the same client only (P3, P8)."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
+from shared.contracts import ConfigurationChanged, PortfolioCreated, PortfolioDeleted, PortfolioUpdated
 from shared.kit.unit_of_work import UnitOfWork
 from tests.conftest import eventually
-from tests.unit.webhook_dispatcher.messages import account_created, configured, deleted, order_placed, rebalancing
+from tests.unit.webhook_dispatcher.messages import (
+    account_created,
+    allocation_changed,
+    configured,
+    deleted,
+    order_placed,
+    portfolio,
+    rebalancing,
+)
 
 from .receiver import Receiver, status
 from .test_delivery import arrived
@@ -82,6 +92,19 @@ async def test_state_events_are_planned_under_their_types(world: World) -> None:
     ]
 
 
+async def test_portfolio_events_are_planned_under_their_types_for_their_client_and_once(world: World) -> None:
+    await world.subscribed(NOWHERE)
+    made = [portfolio(kind, n) for n, kind in enumerate((PortfolioCreated, PortfolioUpdated, PortfolioDeleted), 1)]
+    told = [world.told(event) for event in made]
+    await world.happened(*told, told[1])
+
+    assert [row.event_type for row in await world.deliveries()] == [
+        "PORTFOLIO.CREATED",
+        "PORTFOLIO.UPDATED",
+        "PORTFOLIO.DELETED",
+    ]
+
+
 async def test_a_rebuild_from_an_old_topic_sends_no_old_webhooks(world: World) -> None:
     await world.subscribed(NOWHERE)
     account_id = await world.an_account()
@@ -151,3 +174,15 @@ async def test_other_events_go_out_whether_or_not_the_account_is_configured(worl
             return await world.states() == [("DELIVERED", None)]
 
         await eventually(delivered)
+
+
+async def test_changed_configurations_and_allocations_go_out_under_their_types(world: World) -> None:
+    await world.subscribed(NOWHERE, "PORTFOLIO_CONFIGURATION.CHANGED", "PORTFOLIO_ALLOCATION.CHANGED")
+    account_id = await world.an_account()
+    created = dict(configured(account_id))
+    changed = ConfigurationChanged(**{**created, "revision": 2, "allocation_id": uuid4()})
+    await world.happened(configured(account_id), changed, allocation_changed(uuid4()))
+
+    planned = await world.deliveries()
+    assert [row.event_type for row in planned] == ["PORTFOLIO_CONFIGURATION.CHANGED", "PORTFOLIO_ALLOCATION.CHANGED"]
+    assert str(changed.allocation_id).encode() in planned[0].body

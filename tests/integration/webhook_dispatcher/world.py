@@ -16,13 +16,14 @@ from sqlalchemy import text
 
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.clients import Sender, guarded_connector
-from services.webhook_dispatcher.domain import AddressRule, Happening
+from services.webhook_dispatcher.domain import AddressRule, CircuitRule, EndpointConfig, Happening, Pace
 from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint
-from shared.contracts import Envelope, Message, new_envelope, redrive_topic, to_record
+from services.webhook_dispatcher.workers import DeliveryWorker, Limits, Rules
+from shared.contracts import Envelope, Message, new_envelope, new_id, redrive_topic, to_record
 from shared.kit.cause import Cause
 from shared.kit.consuming import Consumer
 from shared.kit.secrets import SecretBox
-from shared.kit.service import Service
+from shared.kit.service import Service, Worker
 from tests.unit.webhook_dispatcher.messages import account_created, configured
 
 PARTITION = 0
@@ -105,9 +106,8 @@ class World:
         told = self.told(message).envelope
         return Happening.of(message, client_id=told.client_id, source=told.source, id=told.id, time=told.time)
 
-    @property
-    def endpoints(self) -> Endpoints:
-        return Endpoints(Sender(partial(guarded_connector, self.rule), timeout=2), self.box)
+    def endpoints(self, timeout: float = 2) -> Endpoints:
+        return Endpoints(Sender(partial(guarded_connector, self.rule), timeout=timeout), self.box)
 
     async def rebalanced(self, *messages: Message | Told) -> None:
         await self.rebalancings.take([self.record(told) for told in self._batch(messages)], {})
@@ -129,10 +129,21 @@ class World:
 
     # -- what is subscribed and delivered
 
-    async def subscribed(self, url: str, *types: str, enabled: bool = True, excluded: Sequence[str] = ()) -> Subscribed:
-        endpoint = NewEndpoint("a test", url, types or ("ALL",), excluded, enabled)
+    async def subscribed(
+        self,
+        url: str,
+        *types: str,
+        enabled: bool = True,
+        excluded: Sequence[str] = (),
+        pace: Pace = Pace.QUICK,
+        **config: Any,
+    ) -> Subscribed:
+        """A subscription whose endpoint has answered quickly so far, unless `pace` says otherwise."""
+        endpoint = NewEndpoint("a test", url, types or ("ALL",), excluded, enabled, EndpointConfig(**config))
         async with self.database.unit_of_work(Cause(self.client_id, "a-request")) as work:
             row, secret = await use_cases.subscribe(work, endpoint, self.rule, self.box)
+            answered = text("UPDATE endpoints SET pace = :pace WHERE subscription_id = :id")
+            await work.connection.execute(answered, {"pace": pace.value, "id": row.id})
         return Subscribed(row.id, secret)
 
     async def unsubscribed(self, subscription_id: UUID) -> None:
@@ -162,10 +173,53 @@ class World:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
         """The delivery worker runs meanwhile."""
-        worker = asyncio.ensure_future(self.service.workers["delivery"](lambda: None))
-        try:
+        async with _running(self.service.workers["delivery"]):
             yield
+
+    @asynccontextmanager
+    async def dispatching(
+        self,
+        limits: Limits = Limits(),  # noqa: B008 -- frozen
+        circuit: CircuitRule = CircuitRule(),  # noqa: B008 -- frozen
+        schedule: Sequence[float] = (0.05, 0.05),
+        timeout: float = 2,  # noqa: ASYNC109 -- of attempts
+    ) -> AsyncIterator[DeliveryWorker]:
+        """Another dispatcher runs meanwhile, with a memory and connections of its own."""
+        endpoints = self.endpoints(timeout)
+        worker = DeliveryWorker(self.database, endpoints, limits, Rules(schedule, circuit))
+        await endpoints.sender.open()
+        try:
+            async with _running(worker.run):
+                yield worker
         finally:
-            worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await worker
+            await endpoints.sender.close()
+
+    async def waiting_for(self, subscription_id: UUID, count: int, *accounts: UUID) -> None:
+        """Plan `count` deliveries at once, of these accounts in turn, or of as many as there are deliveries."""
+        of_each = [accounts[n % len(accounts)] if accounts else uuid4() for n in range(count)]
+        await self.rows(
+            """
+            INSERT INTO deliveries (id, subscription_id, client_id, account_id, event_source, event_id, event_time,
+                                    event_type, gated, body, state, ordered)
+            SELECT planned.id, s.id, s.client_id, planned.account_id, '/a-test', n, now(), 'PORTFOLIO_ORDER.NEW',
+                   false, convert_to(CAST(n AS text), 'UTF8'), 'WAITING', s.ordered
+            FROM subscriptions AS s,
+                 unnest(CAST(:ids AS uuid[]), CAST(:accounts AS uuid[])) WITH ORDINALITY AS planned(id, account_id, n)
+            WHERE s.id = :id ORDER BY n
+            RETURNING id
+            """,
+            id=subscription_id,
+            ids=[new_id() for _ in of_each],
+            accounts=of_each,
+        )
+
+
+@asynccontextmanager
+async def _running(worker: Worker) -> AsyncIterator[None]:
+    running = asyncio.ensure_future(worker(lambda: None))
+    try:
+        yield
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

@@ -9,11 +9,16 @@ from shared.contracts import (
     AccountCreated,
     AccountStatus,
     AccountType,
+    AllocationChanged,
+    ClientChanged,
+    ClientRevoked,
     ConfigurationCreated,
     ConfigurationDeleted,
     OrderPlaced,
     OrderSide,
     OrderStatus,
+    PortfolioDeleted,
+    PortfolioState,
     RebalancingOrderCreated,
     RebalancingOrderStatus,
 )
@@ -61,6 +66,38 @@ def _configuration(
     return {**told, **changed}
 
 
+def allocation_changed(allocation_id: UUID) -> AllocationChanged:
+    return AllocationChanged(
+        allocation_id=allocation_id,
+        name=None,
+        allocation=(),
+        revision=2,
+        created_at=AT,
+        updated_at=AT,
+        deleted_at=None,
+    )
+
+
+def client_changed(client_id: UUID, revision: int = 2) -> ClientChanged:
+    return ClientChanged(**_client(client_id, revision, None))
+
+
+def client_revoked(client_id: UUID, revision: int = 3) -> ClientRevoked:
+    return ClientRevoked(**_client(client_id, revision, AT))
+
+
+def _client(client_id: UUID, revision: int, revoked_at: datetime | None) -> dict[str, Any]:
+    return {
+        "client_id": client_id,
+        "name": "a client",
+        "scopes": ["webhooks:admin"],
+        "revision": revision,
+        "created_at": AT,
+        "updated_at": AT,
+        "revoked_at": revoked_at,
+    }
+
+
 def rebalancing(account_id: UUID, version: int | None = None) -> RebalancingOrderCreated:
     return RebalancingOrderCreated(
         id=uuid4(),
@@ -93,4 +130,21 @@ def order_placed(account_id: UUID) -> OrderPlaced:
         filled_at=None,
         settled_at=None,
         cancelled_at=None,
+    )
+
+
+def portfolio(kind: type[PortfolioState], revision: int) -> PortfolioState:
+    """A change of the one ledger portfolio that these tests know."""
+    return kind(
+        portfolio_id=UUID(int=1),
+        organization_id=UUID(int=2),
+        ledger_id=UUID(int=3),
+        name="Savings",
+        entity_id=None,
+        status_code="ACTIVE",
+        status_description=None,
+        revision=revision,
+        created_at=AT,
+        updated_at=AT,
+        deleted_at=AT if kind is PortfolioDeleted else None,
     )

@@ -14,13 +14,21 @@ from shared.contracts import (
     CONFIGURATIONS_EVENTS,
     MESSAGES,
     ORDERS_EVENTS,
+    PORTFOLIOS_EVENTS,
     REBALANCINGS_EVENTS,
 )
 from shared.kit.refusals import InvalidRequest
 
 from .messages import order_placed
 
-ANNOUNCED = (ORDERS_EVENTS, REBALANCINGS_EVENTS, ALLOCATIONS_EVENTS, ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS)
+ANNOUNCED = (
+    ORDERS_EVENTS,
+    REBALANCINGS_EVENTS,
+    ALLOCATIONS_EVENTS,
+    ACCOUNTS_EVENTS,
+    CONFIGURATIONS_EVENTS,
+    PORTFOLIOS_EVENTS,
+)
 TYPES = st.sampled_from(list(WebhookType))
 
 

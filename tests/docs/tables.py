@@ -12,8 +12,10 @@ from services.order_service.settings import Settings as OrderSettings
 from services.webhook_dispatcher import app as dispatcher_app
 from services.webhook_dispatcher.settings import Settings as DispatcherSettings
 from shared.contracts import MESSAGES, TOPICS, Topic
+from shared.kit.metrics import MEASURES
 from shared.kit.service import Service
 from shared.kit.settings import PREFIX, KitSettings, SealingSettings
+from tests.integration.all_services.bad_input import PARKED, Expected, all_cases
 
 from .documents import documents
 
@@ -39,6 +41,8 @@ def settings_table() -> str:
 def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return "must be set"
+    if value is None:
+        return "none"
     if isinstance(value, frozenset | tuple | str):
         values = value if isinstance(value, str) else ",".join(f"{each:g}" for each in value)
         return f"`{values}`" if values else "none"
@@ -95,13 +99,51 @@ def groups_table() -> str:
     return _table(("group", "reads", "what for", "takes"), rows)
 
 
+def input_table() -> str:
+    # One row for an input, whatever services it was sent to.
+    rows = {
+        (case.about, case.what): (case.about, case.what, str(case.answer), _as_a_command(case.on_the_bus))
+        for case in all_cases()
+    }
+    return _table(("what", "which", "over HTTP", "as a command"), [map(_escaped, row) for row in rows.values()])
+
+
+def envelopes_table() -> str:
+    return _table(("envelope", "parked as"), [(what, f"`{reason}`") for what, _, reason in PARKED])
+
+
+def metrics_table() -> str:
+    rows = [
+        (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels) or "-", each.unit, each.meaning)
+        for each in MEASURES
+    ]
+    return _table(("metric", "type", "labels", "unit", "meaning"), rows)
+
+
+def _as_a_command(expected: Expected | None) -> str:
+    if expected is None:
+        return "-"
+    return str(expected) if expected.at_fault else "accepted"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
+
+
 def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     lines = [list(map(str, head)), *(list(map(str, row)) for row in rows)]
     lines.insert(1, ["---"] * len(lines[0]))
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "topics": topics_table, "groups": groups_table}
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "topics": topics_table,
+    "groups": groups_table,
+    "input": input_table,
+    "envelopes": envelopes_table,
+    "metrics": metrics_table,
+}
 
 
 def write_all() -> None:

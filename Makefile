@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test up check bench lock
+.PHONY: help demo test up check bench fuzz lock wheel
 
 help:
 	@echo 'make demo    tell the story end to end on a real Kafka and PostgreSQL, with evidence at each step'
@@ -12,6 +12,8 @@ help:
 	@echo 'make test    run all tests'
 	@echo 'make check   ruff, mypy --strict, import-linter'
 	@echo 'make bench   measure, and print the figures'
+	@echo 'make fuzz    ask everything of every operation, a quarter of an hour at most; SEED=… repeats a run'
+	@echo 'make wheel   build the contracts for upstream services into dist/'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
 	@echo
 	@echo 'Kafka and PostgreSQL come from the environment (PORTFOLIO_BUS_STACK_KAFKA, PORTFOLIO_BUS_STACK_POSTGRES),'
@@ -34,6 +36,12 @@ check: .venv/.ready
 
 bench: .venv/.ready
 	@$(BIN)/python -m deploy.local.bench
+
+fuzz: .venv/.ready
+	@$(BIN)/python -m deploy.local.fuzz $(if $(SEED),--seed $(SEED))
+
+wheel: .venv/.ready
+	@cd deploy/contracts && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
 lock: .venv/.ready
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

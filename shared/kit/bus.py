@@ -139,8 +139,11 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         return self._coordinator is not None and self._coordinator.generation >= 0
 
     async def positions(self, partitions: Iterable[TopicPartition]) -> Positions:
-        """The offsets of the next records of those of `partitions` that are still ours."""
-        mine = self.assignment()
+        """The offsets of the next records of those of `partitions` that are still ours and stand somewhere."""
+        # `position` would wait for the others; but where nothing is stored for the group it is the next `getmany`
+        # that says so, and it would never come: on a busy machine that answer takes longer than a wait for records.
+        states = self._subscription.subscription.assignment
+        mine = {tp for tp in self.assignment() if states.state_value(tp).has_valid_position}
         return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in partitions if tp in mine}
 
     async def _block_unpackable(self, fault: Exception) -> None:

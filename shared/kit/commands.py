@@ -154,7 +154,20 @@ async def _do(work: UnitOfWork, subscriber: Subscriber, command: CommandTaken) -
 
 def _rejected(command: CommandTaken, refusal: Refused) -> CommandRejected:
     problem = problem_of(refusal, instance=f"/commands/{command.envelope.id}", request_id=command.cause.correlation_id)
-    return CommandRejected(**_answered(command), problem=Problem.model_validate(problem))
+    return CommandRejected(**_answered(command), problem=Problem.model_validate(_without_nul(problem)))
+
+
+def _without_nul(told: Any) -> Any:  # noqa: ANN401 - JSON is of any type
+    # A refusal may name what the sender has called a field, and a name with NUL could be neither kept nor told.
+    match told:
+        case str():
+            return told.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        case dict():
+            return {name: _without_nul(inner) for name, inner in told.items()}
+        case list():
+            return [_without_nul(inner) for inner in told]
+        case _:
+            return told
 
 
 def _answered(command: CommandTaken) -> dict[str, str]:
@@ -192,7 +205,9 @@ def _identity(command: CommandTaken) -> Identity:
 
 def _reply_id(identity: Identity) -> str:
     """The reply's own id: the same for every repetition, so that readers of replies can tell copies."""
-    return str(uuid5(NAMESPACE_URL, "/".join(str(part) for part in identity)))
+    client_id, source, id_ = identity
+    # The last slash parts source and id, whatever stands in either of them.
+    return str(uuid5(NAMESPACE_URL, f"{client_id}/{source}/{id_.replace('%', '%25').replace('/', '%2F')}"))
 
 
 def _key(command: CommandTaken) -> Key:

@@ -2,21 +2,28 @@
 
 #: The modules that a package may hold; each room of a service is split by the nouns of that service.
 NOUNS = {
-    "services/config_service": "accounts allocations auth clients configurations keys listing tables",
+    "services/config_service": (
+        "accounts allocations auth clients configurations foresight keys ledgers listings metadata portfolios "
+        "standings tables"
+    ),
     "services/order_service": (
-        "accounts announcements copies currencies executions freshness orders rebalancings refusals resources "
-        "transitions"
+        "accounts announcements copies currencies execution_orders executions foresight freshness listing orders "
+        "portfolios rebalancings refusals resources transitions"
     ),
     "services/webhook_dispatcher": (
-        "addresses attempts backoff boundaries claims copies deliveries delivery dialling event_types gate outcomes "
-        "package planning recording sender sending signing slots subscriptions"
+        "addresses agenda attempts backoff boundaries claims clients copies deliveries delivery dialling endings "
+        "endpoints event_types gate housekeeping outcomes package packages partitions planning recording retention "
+        "returns sender sending signing slots subscriptions"
     ),
     "shared/contracts": (
-        "accounts allocations base catalogue configurations envelope export identifiers orders partitioning "
-        "rebalancings record replies subscriptions topics unreadable values"
+        "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "
+        "partitioning portfolios rebalancings record replies subscriptions topics unreadable upstream values"
     ),
-    "shared/kit/auth": "issuer keys remote_keys scopes verifier",
-    "shared/kit/http": "app bodies frame headers health intake openapi problems",
+    "shared/kit/auth": "issuer keys remote_keys scopes trust verifier",
+    "shared/kit/http": (
+        "app bodies connection examples frame headers health idempotency intake links metrics openapi pages problems "
+        "refused server spans"
+    ),
 }
 
 #: Names that say nothing about what a module holds.

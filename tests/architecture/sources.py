@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 #: what stands in the folder of the repository without being part of it
-_NOT_OURS = {".git", ".venv", ".local", "__pycache__", "bench-results", ".hypothesis"}
+_NOT_OURS = {".git", ".venv", ".local", "dist", "__pycache__", "bench-results", ".hypothesis"}
 
 
 def files(folder: Path) -> Iterator[Path]:

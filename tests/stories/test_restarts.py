@@ -42,9 +42,11 @@ class Client:
 
     async def call(self, service: str, method: str, path: str, body: Any = None, *, done: tuple[int, ...]) -> Answer:
         deadline = asyncio.get_running_loop().time() + 60
+        # One key however often it is asked: what was done and not answered is not done again.
+        key = uuid4()
         while True:
             try:
-                answer = await self._upstream.call(service, method, path, body)
+                answer = await self._upstream.call(service, method, path, body, key=key)
             except (aiohttp.ClientError, TimeoutError, OSError):
                 answer = Answer(503, b"")
             if answer.status in done:

@@ -39,7 +39,12 @@ _WEIGHTIEST: Final = (_MALFORMED, _UNEXPECTED_FIELDS, _MISSING_FIELDS)
 #: Parameters of the query with a code of their own.
 _QUERY_CODES: Final = {"sort_order": _BAD_SORT_ORDER, "start_date": BAD_DATES, "end_date": BAD_DATES}
 _TOO_MANY: Final = ("limit", "less_than_equal")
-_PLAIN_WORDS: Final = {"missing": "is required", "extra_forbidden": "is not a known field"}
+_PLAIN_WORDS: Final = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    # pydantic would name the class that reads it.
+    "model_type": "must be an object",
+}
 _MOST_SHOWN: Final = 20
 _LONGEST_LOCATION: Final = 200
 

@@ -87,6 +87,13 @@ async def known_portfolios(
     return {(LedgerRef(*ledger), portfolio_id) for *ledger, portfolio_id in found}
 
 
+async def named_portfolios(connection: AsyncConnection, wanted: Collection[UUID]) -> set[UUID]:
+    """Those of `wanted`, which are locked, that any account names."""
+    is_named_one = exists().where(accounts.c.portfolio_id == portfolios.c.portfolio_id)
+    named = select(portfolios.c.portfolio_id).where(portfolios.c.portfolio_id.in_(wanted), is_named_one)
+    return set((await connection.execute(named)).scalars())
+
+
 async def taken_ids(connection: AsyncConnection, ids: Collection[UUID]) -> set[UUID]:
     """Those of `ids` that a portfolio has or had, whosever it is."""
     taken = select(portfolios.c.portfolio_id).where(portfolios.c.portfolio_id.in_(ids))

@@ -27,6 +27,7 @@ from services.config_service.domain import (
 from services.config_service.storage import Connection
 from shared.contracts import (
     CreatePortfolio,
+    DeletePortfolio,
     PortfolioCommand,
     PortfolioCreated,
     PortfolioDeleted,
@@ -129,18 +130,21 @@ async def foresee_portfolio_refusals(
 ) -> list[Refused | None]:
     """The refusal that each of `asked` meets if nothing is done to its portfolio before; None where none is certain.
 
-    Three statements for a whole batch, whose portfolios are locked.
+    Four statements at most for a whole batch, whose portfolios are locked.
     """
     new = [(ledger, command) for ledger, command in asked if isinstance(command, CreatePortfolio)]
     old = [(ledger, command.portfolio_id) for ledger, command in asked if not isinstance(command, CreatePortfolio)]
     known = await storage.known_portfolios(work.connection, old) if old else set()
     ledgers = await storage.known_ledgers(work.connection, {ledger for ledger, _ in new}) if new else set()
     taken = await storage.taken_ids(work.connection, {command.portfolio_id for _, command in new}) if new else set()
+    doomed = {command.portfolio_id for _, command in asked if isinstance(command, DeletePortfolio)}
+    named = await storage.named_portfolios(work.connection, doomed) if doomed else set()
 
     def foreseen(ledger: LedgerRef, command: PortfolioCommand) -> Refused | None:
         if isinstance(command, CreatePortfolio):
             return _refusal_of_new(command, is_known=ledger in ledgers, is_taken=command.portfolio_id in taken)
-        return _refusal_of_old(command, is_known=(ledger, command.portfolio_id) in known)
+        is_known, is_named = (ledger, command.portfolio_id) in known, command.portfolio_id in named
+        return _refusal_of_old(command, is_known=is_known, is_named=is_named)
 
     return [foreseen(ledger, command) for ledger, command in asked]
 
@@ -155,10 +159,12 @@ def _refusal_of_new(command: CreatePortfolio, *, is_known: bool, is_taken: bool)
     return PortfolioIdTaken() if is_taken else None
 
 
-def _refusal_of_old(command: PortfolioCommand, *, is_known: bool) -> Refused | None:
+def _refusal_of_old(command: PortfolioCommand, *, is_known: bool, is_named: bool) -> Refused | None:
     try:
         if isinstance(command, UpdatePortfolio):
             patch_asked_for(command)
     except LedgerRequestInvalid as invalid:
         return invalid
-    return None if is_known else LedgerPortfolioNotFound()
+    if not is_known:
+        return LedgerPortfolioNotFound()
+    return PortfolioInUse() if is_named else None

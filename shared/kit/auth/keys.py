@@ -128,7 +128,7 @@ def _fitting(jwk: Mapping[str, Any], algorithms: Collection[str]) -> tuple[str, 
     if jwk.get("use", "sig") != "sig":
         return ()
     only = jwk.get("alg")
-    named = _SAME if only in _SAME else {only}
+    named: Collection[object] = _SAME if only in tuple(_SAME) else (only,)
     return tuple(
         name for name in sorted(algorithms) if ALGORITHMS.get(name) == kind and (only is None or name in named)
     )

@@ -53,6 +53,7 @@ class Principal:
 class _Verified:
     principal: Principal
     kid: str
+    key: VerifyingKey
     expires: float
 
 
@@ -125,7 +126,7 @@ class TokenVerifier:
             principal = Principal(UUID(claims[self._client_claim]), _scopes_in(claims))
         except (KeyError, ValueError, TypeError, AttributeError) as fault:
             raise InvalidToken from fault
-        return _Verified(principal, kid, float(claims["exp"]))
+        return _Verified(principal, kid, key, claims["exp"])
 
     def _checked_claims(self, token: str, key: VerifyingKey) -> dict[str, Any]:
         try:
@@ -142,8 +143,10 @@ class TokenVerifier:
         verified = self._verified.get(digest)
         if verified is None:
             return None
-        # A key that was taken back takes its tokens along.
-        if math.floor(self._clock()) >= verified.expires + self._leeway or self._keys.known(verified.kid) is None:
+        # A key that was taken back takes its tokens along, also where another one has its name now: some providers
+        # name all of theirs alike.
+        is_over = math.floor(self._clock()) >= verified.expires + self._leeway
+        if is_over or self._keys.known(verified.kid) is not verified.key:
             del self._verified[digest]
             return None
         self._verified.move_to_end(digest)

@@ -155,7 +155,7 @@ def creating(
         key = _key_in(idempotency_key)
         if key is None and key_required:
             raise MissingIdempotencyKey
-        asked = None if key is None else AskedOnce(caller.client_id, request.method, request.url.path, key)
+        asked = None if key is None else AskedOnce(caller.client_id, request.method, _path_of(request), key)
         digest = sha256(await request.body()).digest()
         return Creation(caller, cause_of(request, caller), asked, digest)
 
@@ -168,6 +168,19 @@ def _key_in(header: str | None) -> UUID | None:
     if not _UUID.fullmatch(header):
         raise InvalidRequest(errors=[FieldError("header.idempotency-key", "must be a UUID, 36 characters long")])
     return UUID(header)
+
+
+def _path_of(request: Request) -> str:
+    # An id may be spelled in several ways, and whoever asks again may do so in another one.
+    segments: list[str] = request.scope["path"].split("/")
+    return "/".join(map(_canonical, segments))
+
+
+def _canonical(segment: str) -> str:
+    try:
+        return str(UUID(segment))
+    except ValueError:
+        return segment
 
 
 def _response(answer: KeptAnswer, more: dict[str, str] | None = None) -> Response:

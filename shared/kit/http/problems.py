@@ -30,6 +30,8 @@ _INSTANCE_SHOWN = 500
 _PLAIN_WORDS: Final = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
+    # pydantic would name the class that reads it.
+    "model_type": "must be an object",
 }
 
 #: What to say where Starlette only repeats the status.

@@ -13,7 +13,15 @@ from sqlalchemy import event, text
 
 from services.config_service import use_cases
 from services.config_service.consumers import commands_subscriber
-from services.config_service.domain import NewAccount, NewAllocation
+from services.config_service.domain import (
+    AccountChange,
+    LedgerRef,
+    LedgerToMake,
+    NewAccount,
+    NewAllocation,
+    OrganizationToMake,
+    PortfolioToMake,
+)
 from shared.contracts import (
     AccountStatus,
     AccountType,
@@ -22,8 +30,10 @@ from shared.contracts import (
     Command,
     CreateConfiguration,
     DeleteConfiguration,
+    DeletePortfolio,
     InstrumentIdType,
     new_envelope,
+    new_id,
     to_record,
 )
 from shared.kit import schema
@@ -73,6 +83,17 @@ class World:
         )
         async with self.database.unit_of_work(self.cause) as work:
             return (await use_cases.make_allocation(work, self.cause, NewAllocation(None, (item,)))).allocation_id
+
+    async def a_portfolio(self) -> DeletePortfolio:
+        """Make a portfolio; answers the command that deletes it."""
+        async with self.database.unit_of_work(self.cause) as work:
+            whose = OrganizationToMake(legalName="Aurora", legalDocument="1")
+            organization = await use_cases.make_organization(work, self.cause, whose)
+            new = LedgerToMake(name="a ledger")
+            ledger = await use_cases.make_ledger(work, self.cause, organization.organization_id, new)
+            ref, id_ = LedgerRef(self.client_id, organization.organization_id, ledger.ledger_id), new_id()
+            await use_cases.create_portfolio(work, self.cause, ref, id_, PortfolioToMake(name="a portfolio"))
+        return DeletePortfolio(portfolio_id=id_, organization_id=ref.organization_id, ledger_id=ref.ledger_id)
 
     def sent(self, command: Command, body: bytes | None = None, **envelope: Any) -> "ConsumerRecord[bytes, bytes]":
         told = {"source": "/upstream", "client_id": self.client_id, **envelope}
@@ -140,6 +161,21 @@ async def test_a_batch_of_refused_commands_costs_the_same_few_statements_however
         await world.consumer.take(batch, {})
     assert len(sent) <= STATEMENTS_OF_A_BATCH, sent
     assert [reply["problem"]["status"] for reply in await world.replies()][-300:] == [404] * 300
+
+
+async def test_a_batch_of_deletions_of_a_portfolio_that_accounts_name_costs_a_few_statements_as_well(
+    world: World,
+) -> None:
+    delete = await world.a_portfolio()
+    account = await world.an_account(portfolio_id=delete.portfolio_id)
+    with statements(world.database) as sent:
+        statuses = await world.taken(*(world.sent(delete) for _ in range(300)))
+    assert statuses == [409] * 300
+    assert not [each for each in sent if each.startswith("SAVEPOINT")]
+    change = AccountChange(portfolio_id=None)
+    async with world.database.unit_of_work(world.cause) as work:
+        await use_cases.change_account(work, world.cause, account, change)
+    assert await world.taken(world.sent(delete), world.sent(delete)) == [None, 404]
 
 
 async def test_a_batch_of_commands_with_bad_bodies_costs_two_statements(world: World) -> None:
@@ -213,3 +249,16 @@ async def test_a_refused_command_that_comes_again_has_its_first_answer_in_the_sa
     with statements(world.database) as sent:
         assert await world.taken(delete, delete) == [404, 404]
     assert not [each for each in sent if each.startswith(("SAVEPOINT", "UPDATE"))]
+
+
+async def test_replies_to_different_commands_differ_in_their_ids_wherever_slashes_stand_in_source_and_id(
+    world: World,
+) -> None:
+    named = [("/a", "b/c"), ("/a/b", "c"), ("/a", "b%2Fc")]
+    commands = [world.sent(_unknown(uuid4()), source=source, id=id_) for source, id_ in named]
+    await world.taken(*commands, *commands)
+    query = text("SELECT headers ->> 'ce_id' FROM outbox WHERE topic = 'commands.replies.v1' ORDER BY id")
+    async with world.database.reading() as connection:
+        ids = (await connection.execute(query)).scalars().all()
+    assert len(ids) == 6
+    assert len(set(ids)) == 3, "one id for each command, the same for its repetition"

@@ -171,6 +171,19 @@ async def test_a_refused_patch_is_answered_with_the_problem_that_http_would_give
     assert [error.message for error in problem.errors] == [error["message"] for error in over_http["errors"]]
 
 
+@pytest.mark.parametrize("changes", ['{"a\\u0000b": 1}', '{"metadata": {"a\\u0000b": "x"}}'])
+async def test_a_field_whose_name_has_the_character_nul_is_refused_as_any_other_is(
+    caller: Caller, kafka: Kafka, changes: str
+) -> None:
+    path = await a_portfolio(caller)
+    record = a_record(UpdatePortfolio(**_at(path), changes={}), caller.client_id)
+    await send(kafka, replace(record, value=record.value.replace(b"{}", changes.encode())))
+    (reply,) = await replies_to(kafka, [_id_of(record)], id_in(path))
+    assert isinstance(reply.message, CommandRejected)
+    (error,) = reply.message.problem.errors
+    assert error.location.endswith("a\N{REPLACEMENT CHARACTER}b")
+
+
 async def test_commands_are_refused_for_the_reasons_of_the_requests(caller: Caller, kafka: Kafka) -> None:
     path = await a_portfolio(caller)
     named = await a_portfolio(caller)

@@ -355,6 +355,17 @@ async def test_an_idempotency_key_is_optional_and_replays_where_it_is_given(call
     assert len((await caller.get(base)).body["items"]) == 3
 
 
+@pytest.mark.parametrize("spelled", [str.upper, lambda id_: f"{{{id_}}}", lambda id_: id_.replace("-", "")])
+async def test_a_repeated_request_may_spell_the_ids_in_its_path_in_another_way(caller: Caller, spelled: Any) -> None:
+    base = await a_ledger(caller)
+    _, _, _, organization, _, ledger, _ = base.split("/")
+    key = {"Idempotency-Key": str(uuid4())}
+    first = await caller.post(base, {"name": "Savings"}, **key)
+    second = await caller.post(base.replace(organization, spelled(organization)), {"name": "Savings"}, **key)
+    third = await caller.post(base.replace(ledger, spelled(ledger)), {"name": "Savings"}, **key)
+    assert second.body == third.body == first.body
+
+
 async def test_reading_asks_for_the_read_scope_and_changing_for_admin(
     caller: Caller, new_caller: Any, session: Any
 ) -> None:

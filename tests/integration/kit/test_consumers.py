@@ -17,9 +17,10 @@ from sqlalchemy.exc import OperationalError
 
 from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced, new_envelope, parked_topic, to_record
-from shared.kit.bus import Bus
+from shared.kit.bus import BatchConsumer, Bus
 from shared.kit.kafka import Kafka
 from shared.kit.parking import Parked, Parking, _pieces
+from shared.kit.projections import Positions
 from shared.kit.received import Origin, Received
 from shared.kit.redrive import redrive
 from shared.kit.subscriber import Subscriber
@@ -440,3 +441,28 @@ async def test_messages_of_a_batch_are_handed_on_together(kafka: Kafka, database
         await all_taken(database, [order.id for order in orders])
 
     assert max(taker.batches) > 50
+
+
+async def test_a_new_group_begins_although_its_first_wait_ends_before_its_positions_are_known(
+    kafka: Kafka,
+    taker: Taker,  # whose topics are there
+) -> None:
+    assert taker.subscriber.group == GROUP
+    await send(kafka, order_placed(uuid4(), uuid4()))
+    idle: list[Positions] = []
+
+    async def at_idle(positions: Positions) -> None:
+        idle.append(positions)
+
+    consumer = BatchConsumer(
+        kafka.physical(ORDERS_EVENTS.name),
+        bootstrap_servers=kafka.bootstrap,
+        group_id=kafka.physical("bench.new"),
+        auto_offset_reset="none",
+    )
+    consumer.idle = at_idle
+    async with consumer, asyncio.timeout(20):
+        # Hardly any time: as on a machine that is too busy to look up what is stored within the wait.
+        fetched = await consumer.getmany(timeout_ms=1)
+    assert sum(map(len, fetched.values())) == 1
+    assert idle, "the wait ended before"

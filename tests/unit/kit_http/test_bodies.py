@@ -127,6 +127,14 @@ async def test_a_backslash_before_u0000_is_only_text(ask: Any) -> None:
     assert (await ask("POST", "/things", json={"allocation_id": ID, "name": r"\u0000"})).status == 201
 
 
+@pytest.mark.parametrize("body", [5, [], {"allocation_id": ID, "parts": ["a part"]}])
+async def test_no_name_of_ours_stands_in_a_refusal(ask: Any, body: object) -> None:
+    reply = await ask("POST", "/things", json=body)
+    assert reply.is_problem("invalid_request", 400)
+    assert list(reply.errors().values()) == ["must be an object"]
+    assert not {"MakeThing", "Part"} & set(reply.body["detail"].replace(".", " ").split())
+
+
 async def test_a_field_name_of_any_length_does_not_come_back_whole(ask: Any) -> None:
     errors = await _errors(ask, **{"x" * 100_000: 1})
     assert max(map(len, errors)) <= 200

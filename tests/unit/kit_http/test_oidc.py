@@ -238,6 +238,21 @@ def _let_it_ask_again(verifier: Any) -> None:
     verifier._by_issuer[ISSUER]._keys._asked_at = None
 
 
+async def test_a_token_is_refused_once_its_keys_name_is_that_of_another_key_even_if_it_was_verified_before(
+    serve: Any,
+) -> None:
+    provider = Provider(a_key("ES256", "the key"))
+    async with serve(provider.app) as url:
+        verifier, (theirs,) = trusted_issuers(settings(url), LocalKeys(OWN.jwks()))
+        token = provider.token("ES256")
+        assert await verifier.verify(token)
+        provider.keys = [a_key("ES256", "the key")]
+        assert await theirs.refresh()
+        with pytest.raises(Unauthorised):
+            await verifier.verify(token)
+        assert await verifier.verify(provider.token("ES256"))
+
+
 async def test_an_outage_of_the_provider_is_bridged_by_the_keys_that_are_known(serve: Any) -> None:
     provider = Provider(a_key("RS256"))
     async with verifying(serve, provider) as verifier:

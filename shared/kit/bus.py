@@ -98,9 +98,8 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
             await self._rewind()
             raise
         else:
-            mine = fetched.keys() & self.assignment()
-            self._handed_out |= {tp: await self.position(tp) for tp in mine}
-            self.progress.took({tp: fetched[tp] for tp in mine})
+            self._handed_out |= {tp: await self.position(tp) for tp in fetched.keys() & self.assignment()}
+            self.progress.took(self, fetched)
             return fetched
         return {}
 
@@ -214,7 +213,6 @@ class Bus:
             logger=None,
         )
         self._attached: list[tuple[Consumer, Any]] = []
-        #: what the consumers measure
         self.consumption = Consumption(kafka.logical)
 
     def attach(self, consumer: Consumer) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+Fetched = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
+
 
 @dataclass(frozen=True, slots=True)
 class Lag:
@@ -40,9 +42,10 @@ class Progress:
         #: since when there are records that were not handed out; as old as the last one done, if they came with it
         self._behind_since: dict[TopicPartition, float] = {}
 
-    def took(self, fetched: Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]) -> None:
+    def took(self, client: AIOKafkaConsumer, fetched: Fetched) -> None:
         """These are handed out; what was handed out before, and taken back, stays the first that is not done."""
-        for tp, records in fetched.items():
+        for tp in fetched.keys() & client.assignment():
+            records = fetched[tp]
             taken = self._in_hand.setdefault(tp, _Taken(records[0].offset, self._time_of(records[0]), 0.0))
             taken.newest = self._time_of(records[-1])
 

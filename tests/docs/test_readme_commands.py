@@ -36,10 +36,10 @@ def said(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield _typed(script, {**os.environ, **own})
 
 
-def _typed(script: str, environment: dict[str, str]) -> str:
+def _typed(script: str, environment: dict[str, str], folder: Path = REPOSITORY) -> str:
     shell = subprocess.Popen(
         ["/bin/bash", "-eu", "-o", "pipefail", "-c", script],
-        cwd=REPOSITORY,
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -51,9 +51,9 @@ def _typed(script: str, environment: dict[str, str]) -> str:
     except subprocess.TimeoutExpired:
         os.killpg(shell.pid, signal.SIGKILL)
         output, _ = shell.communicate()
-        pytest.fail(f"the README's commands do not come to their end:\n{output}")
+        pytest.fail(f"the commands do not come to their end:\n{output}")
     if shell.returncode:
-        pytest.fail(f"the README's commands end with {shell.returncode}:\n{output}")
+        pytest.fail(f"the commands end with {shell.returncode}:\n{output}")
     return output
 
 

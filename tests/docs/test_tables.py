@@ -38,7 +38,8 @@ async def test_the_tables_of_each_database_are_told(service: str | None, fresh_d
     connection = await asyncpg.connect(dsn)
     try:
         found = await connection.fetch(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
+            "AND NOT relispartition"
         )
     finally:
         await connection.close()

@@ -52,15 +52,21 @@ class Identity:
     gid: int | None
 
 
-def start_postgres(leash: Leash, directory: Path, port: int) -> tuple[str, list[LeashedProcess]]:
-    """Start PostgreSQL on the data in `directory`, made where there is none; return its administrator's DSN."""
+def start_postgres(
+    leash: Leash, directory: Path, port: int, *, lasting: bool = False
+) -> tuple[str, list[LeashedProcess]]:
+    """Start PostgreSQL on the data in `directory`, made where there is none; return its administrator's DSN.
+
+    Data that is not `lasting` is thrown away when it stops, and need not be written out first, which can take minutes.
+    """
     identity = _identity()
     binaries = _reachable(find_binaries(), directory, identity)
     if not _password_file(directory).exists():
         _initialise(leash, binaries, directory, identity)
     dsn = f"postgresql://postgres:{_password_file(directory).read_text()}@{LOOPBACK}:{port}/postgres"
     command = _command(binaries, directory, identity)
-    command = replace(command, argv=[*command.argv, "-p", str(port)])
+    stop = command.stop if lasting else signal.SIGQUIT
+    command = replace(command, argv=[*command.argv, "-p", str(port)], stop=stop)
     server = LeashedProcess(leash, command, lambda it: wait_until(it, lambda: answers(dsn), seconds=_READY_SECONDS))
     server.wait_ready()
     return dsn, [server]

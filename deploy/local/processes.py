@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from deploy.local.errors import ProcessFailedError
 
 _POLL_SECONDS = 0.02
-_LEASH_GRACE_SECONDS = 40.0
+_LEASH_GRACE_SECONDS = 90.0
 
 #: Ranks say who stops first: services use Kafka and PostgreSQL, so they go before them.
 INFRASTRUCTURE_RANK = 0

@@ -78,7 +78,7 @@ def local_stack(*, brokers: int = 1, throughput: bool = False, directory: Path |
                 "PostgreSQL",
                 POSTGRES_VARIABLE,
                 containers.start_postgres if containers else None,
-                lambda: start_postgres(leash, place, ports[0]),
+                lambda: start_postgres(leash, place, ports[0], lasting=directory is not None),
             )
 
         (bootstrap, kafka_nodes), (dsn, postgres_nodes) = together((kafka, postgres))

@@ -10,7 +10,7 @@ from shared.kit.unit_of_work import Database
 from . import use_cases
 
 _FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 2.0
 _SLOWING_DOWN = 1.5
 _AFTER_FAULT = 0.5
 

@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from .liveness import Beat
 from .metrics import LOOP_LAG
 
-_EVERY: Final = 0.25
+_EVERY: Final = 1.0
 
 
 class LoopLag:

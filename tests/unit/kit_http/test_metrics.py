@@ -119,7 +119,7 @@ async def test_a_loop_that_is_held_up_shows_by_how_much() -> None:
     metrics.add(lag)
     running = asyncio.create_task(lag.run(lambda: None))
     await asyncio.sleep(0)
-    asyncio.get_running_loop().call_later(0.2, _hold_up, 0.6)
+    asyncio.get_running_loop().call_later(0.9, _hold_up, 0.6)
     name = "portfolio_bus_event_loop_lag_seconds"
 
     async def measured() -> Scraped | None:

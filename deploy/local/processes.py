@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from typing import Any, Protocol
 
 from deploy.local.errors import ProcessFailedError
 
+#: tells processes of one name apart: two systems may run on one stack
+_STARTED = itertools.count(1)
 _POLL_SECONDS = 0.02
 _LEASH_GRACE_SECONDS = 90.0
 
@@ -83,9 +86,13 @@ class Leash:
                 start_new_session=True,
             )
 
-    def start(self, command: Command) -> int:
-        """Start a process and return its pid; raises ProcessFailedError where it cannot be started."""
+    def start(self, command: Command, key: str | None = None) -> int:
+        """Start a process and return its pid; raises ProcessFailedError where it cannot be started.
+
+        `key` names it to the leash where several with the command's name may run at once.
+        """
         order = vars(command) | {
+            "name": key or command.name,
             "argv": list(command.argv),
             "env": dict(os.environ if command.env is None else command.env),
             "log": str(command.log),
@@ -154,7 +161,8 @@ class LeashedProcess:
         self._leash = leash
         self._ready = ready
         self.command = command
-        self._pid = leash.start(command)
+        self._key = f"{command.name}#{next(_STARTED)}"
+        self._pid = leash.start(command, self._key)
 
     @property
     def name(self) -> str:
@@ -177,7 +185,7 @@ class LeashedProcess:
 
     def exit_code(self) -> int | None:
         """Return the exit code (negative: the signal that ended it), None while it runs."""
-        return self._leash.exit_code(self.name)
+        return self._leash.exit_code(self._key)
 
     def wait_ready(self) -> None:
         """Return once it serves; raises ProcessFailedError with its last log lines where it does not."""
@@ -185,7 +193,7 @@ class LeashedProcess:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal, such as SIGSTOP."""
-        self._leash.send_signal(self.name, number)
+        self._leash.send_signal(self._key, number)
 
     def kill(self) -> None:
         """SIGKILL it and return once it is gone."""
@@ -202,7 +210,7 @@ class LeashedProcess:
         """Start it again with the same command and return once it serves; a running one is killed first."""
         if self.alive():
             self.kill()
-        self._pid = self._leash.start(self.command)
+        self._pid = self._leash.start(self.command, self._key)
         self.wait_ready()
 
     def _wait_gone(self, seconds: float) -> bool:

@@ -57,6 +57,17 @@ def test_what_does_not_stop_when_asked_is_killed(tmp_path: Path) -> None:
     assert not runs(stubborn.pid)
 
 
+def test_two_processes_of_one_name_are_each_their_own(tmp_path: Path) -> None:
+    """As of two systems on one stack."""
+    leash = Leash(tmp_path, remove=False)
+    first, second = (_start(leash, tmp_path, "service", _SAYS_WHEN_IT_STOPS, rank=SERVICE_RANK) for _ in range(2))
+    second.stop()
+    assert not runs(second.pid)
+    assert first.alive()
+    leash.close()
+    assert not runs(first.pid)
+
+
 def test_a_killed_process_does_not_stay_behind_as_a_zombie(tmp_path: Path) -> None:
     leash = Leash(tmp_path, remove=False)
     process = _start(leash, tmp_path, "victim", _SAYS_WHEN_IT_STOPS)

@@ -26,7 +26,7 @@ DIAL_WITHIN = 1.0
 #: Between two looks at all subscriptions; what this process plans itself is not waited for. The longest is shorter than
 #: the slack of a rate limit.
 _FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 0.25
 _SLOWING_DOWN = 1.5
 _LOOKED_AT = 1000
 #: a look that takes long, over many subscriptions or on a busy database, is followed by a pause so many times as long

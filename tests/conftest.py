@@ -4,7 +4,7 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -18,18 +18,26 @@ from shared.kit.outbox import Outbox
 from shared.kit.settings import async_url
 from shared.kit.unit_of_work import Database
 
+from .distribution import BySystem, sort_longest_first
+
 PARTITIONS = 3
 
 #: how long before the alarm of pytest-timeout a coroutine is cancelled
 _BEFORE_THE_ALARM = 15.0
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Let a coroutine that takes too long be cancelled where it waits, in time before the alarm rings.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySystem:
+    """Let tests that share a running system run in one worker."""
+    return BySystem(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the longest tests begin; let a coroutine that takes too long be cancelled where it waits, before the alarm.
 
     The alarm leaves the coroutine behind in the event loop that all tests share, where it runs on beside the tests
     after it, and one that rings while such a leftover runs is lost in it: the next test that waits then waits for ever.
     """
+    sort_longest_first(items)
     usual = float(config.getini("timeout"))
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):

@@ -26,6 +26,9 @@ REPOSITORY = Path(__file__).parents[2]
 #: Owns the clients and signs the tokens, so the others are told its address.
 ISSUER = "config_service"
 
+#: Where the databases outlast the stack, their secrets have to be opened by the next one too.
+SECRET_KEYS_VARIABLE = "PORTFOLIO_BUS_SECRET_KEYS"  # noqa: S105 -- a name
+
 SCOPES = "accounts:admin portfolios:admin orders:admin webhooks:admin ops:admin"
 
 _MIGRATE_SECONDS = 90.0
@@ -78,18 +81,22 @@ class RunningSystem:
         roles: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         module: str | None = None,
+        migrating: bool = False,
     ) -> ServiceProcess:
         """Start a service; another process of the same service takes a `label` of its own. It may not be ready yet.
 
-        `module` runs in the service's place, with its environment and the service's name as its argument.
+        `module` runs in the service's place, with its environment and the service's name as its argument. Unless it is
+        `migrating`, its tables and topics have to be there.
         """
         label = label or service
         if label not in self.urls:
             self.urls |= _new_urls([label])
-        arguments = ["run", *(["--roles", ",".join(roles)] if roles else [])]
+        chosen = ["--roles", ",".join(roles)] if roles else []
+        arguments = ["run", *chosen, *(["--migrate"] if migrating else [])]
         command = self._command(label, service, arguments, environment or {})
         if module is not None:
-            command = replace(command, argv=[sys.executable, "-m", module, service])
+            argv = [sys.executable, "-m", module, service, *(["--migrate"] if migrating else [])]
+            command = replace(command, argv=argv)
         self.services[label] = ServiceProcess(self.stack, command, self.urls[label])
         return self.services[label]
 
@@ -99,17 +106,18 @@ class RunningSystem:
         if self.stack.leash.run(command, seconds=_MIGRATE_SECONDS):
             raise ProcessFailedError(f"{service} could not be migrated.", command.log)
 
-    def create_client(self, name: str, scopes: str = SCOPES) -> BootstrapClient:
-        """Make a client on the issuer's command line."""
-        arguments = ["client-create", "--name", name, "--scopes", scopes]
-        command = self._command(f"client-create-{name}", ISSUER, arguments, {})
+    def create_clients(self, *names: str, scopes: str = SCOPES, migrating: bool = False) -> list[BootstrapClient]:
+        """Make clients on the issuer's command line, its tables first if `migrating`."""
+        named = [argument for name in names for argument in ("--name", name)]
+        arguments = ["client-create", *named, "--scopes", scopes, *(["--migrate"] if migrating else [])]
+        command = self._command(f"client-create-{names[0]}", ISSUER, arguments, {})
         failed = self.stack.leash.run(command, seconds=_MIGRATE_SECONDS)
         lines = [line for line in command.log.read_text().splitlines() if '"client_secret"' in line]
-        if failed or not lines:
-            raise ProcessFailedError(f"The client {name} could not be made.", command.log)
-        command.log.unlink()  # holds the secret
-        made = json.loads(lines[-1])
-        return BootstrapClient(made["client_id"], made["client_secret"])
+        if failed or len(lines) != len(names):
+            raise ProcessFailedError(f"The clients {', '.join(names)} could not be made.", command.log)
+        command.log.unlink()  # holds the secrets
+        made = [json.loads(line) for line in lines]
+        return [BootstrapClient(each["client_id"], each["client_secret"]) for each in made]
 
     def document(self) -> dict[str, Any]:
         """Return what `.local/stack.json` says."""
@@ -153,11 +161,13 @@ def running_system(
     prefix: str = "",
     environment: Mapping[str, str] | None = None,
     each: Mapping[str, Mapping[str, str]] | None = None,
+    module: str | None = None,
 ) -> Iterator[RunningSystem]:
     """Run all services on `stack` for the length of a `with` block, with two clients that may do everything.
 
     `prefix` keeps the topics and databases of systems on one stack apart; `environment` goes to all processes, `each`
-    to those of the service it names. Raises ProcessFailedError with the last log lines of what did not get ready.
+    to those of the service it names; `module` runs in the place of every service. Raises ProcessFailedError with the
+    last log lines of what did not get ready.
     """
     names = service_names()
     databases = together(partial(stack.create_database, prefix + name) for name in names)
@@ -168,10 +178,9 @@ def running_system(
         environment=_environment(stack, prefix) | dict(environment or {}),
     )
     try:
-        together(partial(system.migrate, name) for name in names)
         for name in names:
-            system.start(name, environment=(each or {}).get(name))
-        system.clients += together(partial(system.create_client, name) for name in ("first", "second"))
+            system.start(name, environment=(each or {}).get(name), module=module, migrating=True)
+        system.clients += system.create_clients("first", "second", migrating=True)
         together(service.wait_ready for service in system.services.values())
         yield system
     finally:
@@ -185,7 +194,7 @@ def _new_urls(names: Sequence[str]) -> dict[str, str]:
 def _environment(stack: Stack, prefix: str) -> dict[str, str]:
     return {
         "PORTFOLIO_BUS_KAFKA": stack.kafka,
-        "PORTFOLIO_BUS_SECRET_KEYS": _secret_keys(stack.directory),
+        SECRET_KEYS_VARIABLE: os.environ.get(SECRET_KEYS_VARIABLE) or _secret_keys(stack.directory),
         "PORTFOLIO_BUS_TOPIC_PREFIX": prefix,
         "PORTFOLIO_BUS_DELIVER_TO": "127.0.0.0/8,::1/128",
         "PYTHONUNBUFFERED": "1",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from shared.kit.command_line import in_loop, main, service_commands
+from shared.kit.command_line import Migrating, in_loop, main, service_commands
 from shared.kit.logs import configure_logs
 from shared.kit.refusals import Refused
 from shared.kit.service import Service
@@ -26,23 +26,26 @@ def commands() -> typer.Typer:
 
     @app.command("client-create")
     def client_create(
-        name: Annotated[str, typer.Option(help="what to call the client")],
+        name: Annotated[list[str], typer.Option(help="what to call the client; given again, another one is made")],
         scopes: Annotated[str, typer.Option(help="what it may do, such as 'accounts:admin orders:read'")],
+        *,
+        migrate: Migrating = False,
     ) -> None:
         """Make a client and print its id and secret, which nobody can read again, as one line of JSON."""
 
-        async def make(service: Service) -> Credentials:
+        async def make(service: Service) -> list[Credentials]:
             async with service.database.unit_of_work() as work:
-                return await create_client(work, name, scopes)
+                return [await create_client(work, each, scopes) for each in name]
 
         try:
-            made = in_loop(make, build, Settings, _NAME)
+            made = in_loop(make, build, Settings, _NAME, migrate=migrate)
         except Refused as refused:
             raise SystemExit(refused.detail) from None
-        # The secret alone stands on stdout, so that it can be piped on.
+        # The secrets alone stand on stdout, so that they can be piped on.
         configure_logs(_NAME, stream=sys.stderr)
-        note_client("client created", UUID(made.client_id), "command line", scopes=sorted(scopes.split()))
-        typer.echo(json.dumps(vars(made)))
+        for client in made:
+            note_client("client created", UUID(client.client_id), "command line", scopes=sorted(scopes.split()))
+            typer.echo(json.dumps(vars(client)))
 
     return app
 

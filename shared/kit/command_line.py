@@ -17,13 +17,16 @@ from .topics import TopicMismatchError
 S = TypeVar("S", bound=KitSettings)
 T = TypeVar("T")
 
+#: An option of whatever needs the tables: one process where the separate step would be two.
+Migrating = Annotated[bool, typer.Option("--migrate", help="do first what `migrate` does")]
+
 
 def service_commands(name: str, settings: type[S], build: Callable[[S], Service]) -> typer.Typer:
     """The commands of the service `name`; `build` is its composition root."""
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=f"portfolio-bus: {name}")
 
-    @app.command()
-    def migrate() -> None:
+    @app.command("migrate")
+    def migrate_() -> None:
         """Bring the database to the newest schema, then create the topics that are missing."""
         created = in_loop(services.migrate, build, settings, name)
         typer.echo(f"{name}: schema is current, {len(created)} topics created")
@@ -31,10 +34,12 @@ def service_commands(name: str, settings: type[S], build: Callable[[S], Service]
     @app.command()
     def run(
         roles: Annotated[str, typer.Option(help="which of api, consumers, workers, parted by commas")] = "",
+        *,
+        migrate: Migrating = False,
     ) -> None:
         """Run until told to stop (SIGTERM, Ctrl-C)."""
         wanted = frozenset(Role(role.strip()) for role in roles.split(",") if role.strip()) or frozenset(Role)
-        in_loop(lambda service: services.run(service, wanted), build, settings, name)
+        in_loop(lambda service: services.run(service, wanted), build, settings, name, migrate=migrate)
 
     @app.command("redrive")
     def redrive_(
@@ -57,15 +62,23 @@ async def _redriven(service: Service, group: str, reason: str | None) -> int:
 
 
 def in_loop(
-    work: Callable[[Service], Coroutine[Any, Any, T]], build: Callable[[S], Service], settings: type[S], name: str
+    work: Callable[[Service], Coroutine[Any, Any, T]],
+    build: Callable[[S], Service],
+    settings: type[S],
+    name: str,
+    *,
+    migrate: bool = False,
 ) -> T:
-    """Build the service from the environment and do `work` with it."""
+    """Build the service from the environment and do `work` with it, on the newest schema and topics if so told."""
     chosen = settings_or_exit(settings)
     configure_logs(name, chosen.log_level)
 
     async def with_service() -> T:
         try:
-            return await work(build(chosen))
+            service = build(chosen)
+            if migrate:
+                await services.migrate(service)
+            return await work(service)
         except TopicMismatchError as mismatch:
             sentence = f"{mismatch}."
             raise SystemExit(sentence) from None

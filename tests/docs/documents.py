@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
@@ -80,3 +81,8 @@ def anchors(document: Path) -> set[str]:
     """What GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def as_another_client(stack: dict[str, Any]) -> dict[str, Any]:
+    """What `.local/stack.json` says, with the other client first: a page of its own beside the README's commands."""
+    return {**stack, "clients": stack["clients"][::-1]}

@@ -5,16 +5,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.local.services import running_system
-from deploy.local.stack import Stack
+from deploy.local.services import RunningSystem
 
-from .documents import REPOSITORY, Block, blocks
+from .documents import REPOSITORY, Block, as_another_client, blocks
 
 PAGE = REPOSITORY / "docs" / "integrating.md"
 SECONDS = 120
@@ -26,12 +24,11 @@ pytestmark = pytest.mark.timeout(SECONDS + 90)
 
 
 @pytest.fixture(scope="module")
-def said(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def said(system: RunningSystem, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What the terminal shows, block by block."""
     stack_file: Path = tmp_path_factory.mktemp("up") / "stack.json"
-    with running_system(stack, prefix="integrating_") as system:
-        stack_file.write_text(json.dumps(system.document()))
-        yield typed({**os.environ, "STACK": str(stack_file)})
+    stack_file.write_text(json.dumps(as_another_client(system.document())))
+    return typed({**os.environ, "STACK": str(stack_file)})
 
 
 def typed(environment: dict[str, str]) -> list[str]:

@@ -5,14 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local.ports import free_ports
-from deploy.local.services import running_system
-from deploy.local.stack import Stack
+from deploy.local.services import RunningSystem
 
 from .documents import README, REPOSITORY, blocks, make_targets
 
@@ -24,16 +22,15 @@ SECONDS = 150
 
 
 @pytest.fixture(scope="module")
-def said(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def said(system: RunningSystem, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the terminal shows."""
     script = "\n".join(block.text for block in blocks(README) if block.against == "up")
     script = script.replace(".venv/bin/python", sys.executable)
     stack_file: Path = tmp_path_factory.mktemp("up") / "stack.json"
-    with running_system(stack) as system:
-        stack_file.write_text(json.dumps(system.document()))
-        port, replica = map(str, free_ports(2))
-        own = {"STACK": str(stack_file), "PORT": port, "REPLICA_PORT": replica}
-        yield _typed(script, {**os.environ, **own})
+    stack_file.write_text(json.dumps(system.document()))
+    port, replica = map(str, free_ports(2))
+    own = {"STACK": str(stack_file), "PORT": port, "REPLICA_PORT": replica}
+    return _typed(script, {**os.environ, **own})
 
 
 def _typed(script: str, environment: dict[str, str], folder: Path = REPOSITORY) -> str:

@@ -5,16 +5,14 @@ import os
 import shutil
 import site
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.local.services import running_system
-from deploy.local.stack import Stack
+from deploy.local.services import RunningSystem
 from tests.node import node_or_skip
 
-from .documents import REPOSITORY, blocks
+from .documents import REPOSITORY, as_another_client, blocks
 from .test_readme_commands import SECONDS, _typed
 
 PAGE = REPOSITORY / "docs" / "upstream.md"
@@ -48,7 +46,7 @@ def _has_node() -> bool:
 
 
 @pytest.fixture(scope="module")
-def said(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def said(system: RunningSystem, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the terminal shows."""
     there = _copied(tmp_path_factory.mktemp("page"))
     typed = [block.text for block in blocks(PAGE) if _has_node() or "npm" not in block.text]
@@ -61,9 +59,8 @@ def said(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         "npm_config_update_notifier": "false",
         "KAFKAJS_NO_PARTITIONER_WARNING": "1",
     }
-    with running_system(stack) as system:
-        (there / ".local" / "stack.json").write_text(json.dumps(system.document()))
-        yield _typed("\n".join(typed), {**os.environ, **own}, there)
+    (there / ".local" / "stack.json").write_text(json.dumps(as_another_client(system.document())))
+    return _typed("\n".join(typed), {**os.environ, **own}, there)
 
 
 def _line(said: str, beginning: str) -> str:

@@ -103,9 +103,8 @@ class Caller:
 
 def make_world(system: RunningSystem, seed: int) -> World:
     """Make it by HTTP, as a client would; raises WorldError with the answer that was none."""
-    first, second, spare = (
-        system.create_client(name, scopes) for name, scopes in (("one", FIRST), ("two", SECOND), ("spare", SECOND))
-    )
+    [first] = system.create_clients("one", scopes=FIRST)
+    second, spare = system.create_clients("two", "spare", scopes=SECOND)
     tokens = {"first": token_for(system, first), "second": token_for(system, second)}
     call = Caller(system, tokens["first"])
     # The subscription comes first, so that there are deliveries; nobody listens there, so that there are attempts.

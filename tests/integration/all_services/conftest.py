@@ -1,4 +1,4 @@
-"""All three services as processes on one stack, and a client's whole estate in them."""
+"""All services as processes on one stack, each telling what its requests cost, and a client's whole estate in them."""
 
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
@@ -21,16 +21,17 @@ from tests.conftest import PARTITIONS
 from .estates import World
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def system(stack: Stack) -> Iterator[RunningSystem]:
     prefix = f"all{uuid4().hex[:8]}"
     # Nobody's test waits for the half minute that a body may usually take.
     environment = {"PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS), "PORTFOLIO_BUS_BODY_SECONDS": "1.5"}
-    with running_system(stack, prefix=prefix, environment=environment) as running:
+    counting = f"{__package__}.counting"
+    with running_system(stack, prefix=prefix, environment=environment, module=counting) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def receiver() -> AsyncIterator[str]:
     """The address of a subscriber that is content with everything."""
 
@@ -47,7 +48,7 @@ async def receiver() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def world(system: RunningSystem, receiver: str) -> AsyncIterator[World]:
     """The services with their own keys at hand, so that a token of any kind can be signed."""
     box = SecretBox([system.environment["PORTFOLIO_BUS_SECRET_KEYS"]])

@@ -119,8 +119,7 @@ def alone() -> Iterator[RunningSystem]:
                 "PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS),
             },
         )
-        running.migrate(name)
-        running.start(name).wait_ready()
+        running.start(name, migrating=True).wait_ready()
         yield running
         for service in running.services.values():
             service.stop()
@@ -139,8 +138,7 @@ async def test_while_kafka_is_away_metrics_answer_at_once_and_the_outbox_is_seen
             return told
 
         alone.stack.nodes["kafka-1"].kill()
-        for number in range(2):
-            alone.create_client(f"client-{number}")
+        alone.create_clients("one", "two")
 
         async def waits() -> bool:
             return (await seen()).of(OUTBOX) == 2

@@ -1,12 +1,7 @@
 """What each route costs in statements, beginning and ending of transactions aside: no route costs more than it did."""
 
-import asyncio
 from typing import Any
 from uuid import uuid4
-
-import pytest
-
-from deploy.local.services import RunningSystem
 
 from .asking import asked, destroying_last
 from .estates import ITEMS, Estate, World, an_estate
@@ -73,18 +68,6 @@ AT_MOST = {
 }
 
 
-@pytest.fixture(scope="module")
-async def counting(system: RunningSystem) -> RunningSystem:
-    """The same services, each telling what its requests cost; no statement is for an allowance."""
-    for name, service in list(system.services.items()):
-        await asyncio.to_thread(service.stop)
-        environment = {"PORTFOLIO_BUS_RATE_LIMIT": "0"}
-        started = system.start(name, environment=environment, module="tests.integration.all_services.counting")
-        await asyncio.to_thread(started.wait_ready)
-    return system
-
-
-@pytest.mark.usefixtures("counting")
 async def test_no_route_costs_more_statements_than_it_did(world: World) -> None:
     estate = await an_estate(world)
     spare = await _what_nothing_uses(world, estate)

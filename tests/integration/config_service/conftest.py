@@ -39,8 +39,7 @@ def system(stack: Stack) -> Iterator[RunningSystem]:
             "PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS),
         },
     )
-    running.migrate(NAME)
-    running.start(NAME).wait_ready()
+    running.start(NAME, migrating=True).wait_ready()
     yield running
     for service in running.services.values():
         service.stop()

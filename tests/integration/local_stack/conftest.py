@@ -52,7 +52,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True, scope="package")
 def _processes_of_this_machine() -> Iterator[None]:
     """Start real processes, also where the environment or Docker would serve: they are what is tested here."""
     with pytest.MonkeyPatch.context() as patch:
@@ -62,8 +62,8 @@ def _processes_of_this_machine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def own_stack() -> Iterator[Stack]:
+@pytest.fixture(scope="package")
+def own_stack(_processes_of_this_machine: None) -> Iterator[Stack]:
     """Serve a stack that nobody else uses."""
     with local_stack() as stack:
         yield stack

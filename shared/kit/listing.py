@@ -7,10 +7,10 @@ Conditions that no index serves are sifted by: a page looks at so many rows at m
 of them suit, with a cursor that goes on behind the last one that was looked at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Select, Subquery, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .paging import MOST_COUNTED, Page, Part
@@ -59,13 +59,13 @@ async def sifted_page_of(
         return await page_of(connection, rows, page, id_column=id_column)
     in_order = _from_cursor_on(rows, page, id_column)
     looked_at = in_order.limit(MOST_LOOKED_AT).subquery("looked_at")
-    suiting = select(looked_at).where(*(looked_at.c[name] == value for name, value in suits.items()))
-    limited = suiting.order_by(*_order(page, looked_at.c[page.sort], looked_at.c[id_column]))
+    suiting = [looked_at.c[name] == value for name, value in suits.items()]
+    limited = select(looked_at).where(*suiting).order_by(*_order(page, looked_at.c[page.sort], looked_at.c[id_column]))
     limited = limited.limit(page.limit + 1).offset(page.offset or None)
     found = (await connection.execute(limited)).mappings().all()
     shown = found[: page.limit]
     if len(found) > page.limit:
-        total = None if page.after else await _suiting_total(connection, suiting, looked_at.c[id_column])
+        total = None if page.after else await _suiting_total(connection, looked_at, suiting)
         return Part(shown, total, page.cursor_behind(shown[-1][page.sort], shown[-1][id_column]))
     last = (await connection.execute(in_order.offset(MOST_LOOKED_AT - 1).limit(2))).mappings().all()
     if len(last) > 1:
@@ -73,10 +73,10 @@ async def sifted_page_of(
     return Part(shown, None if page.after or (page.offset and not shown) else page.offset + len(shown))
 
 
-async def _suiting_total(connection: AsyncConnection, suiting: Select[Any], row_id: ColumnElement[Any]) -> int | None:
-    looked_at = row_id.table
-    suits = suiting.with_only_columns(func.count())
-    counted = select(suits.scalar_subquery(), select(func.count()).select_from(looked_at).scalar_subquery())
+async def _suiting_total(
+    connection: AsyncConnection, looked_at: Subquery, suits: Sequence[ColumnElement[bool]]
+) -> int | None:
+    counted = select(func.count().filter(*suits), func.count()).select_from(looked_at)
     total, of = (await connection.execute(counted)).one()
     return int(total) if of < MOST_LOOKED_AT else None
 

@@ -99,8 +99,7 @@ def repair_routes(database: Database) -> APIRouter:
     async def recover(creation: Creating, subscription_id: UUID, body: Window) -> Response:
         async with creation.unit_of_work(database) as work:
             row = await use_cases.recover(work, subscription_id, body.since, body.until)
-            location = f"/webhooks/{subscription_id}/recoveries/{row.id}"
-            return await creation.keep(work, _shown(row), location=location, status=202)
+            return await creation.keep(work, _shown(row), location=f"/recoveries/{row.id}", status=202)
 
     _add_recoveries(router, database)
     return router
@@ -119,26 +118,26 @@ def _add_recoveries(router: APIRouter, database: Database) -> None:
         return Listing[RecoveryShown].showing(page, part.of(_shown))
 
     @router.get(
-        "/webhooks/{subscription_id}/recoveries/{recovery_id}",
+        "/recoveries/{recovery_id}",
         tags=["webhooks"],
         responses=refuses(use_cases.RecoveryNotFound),
         summary="See how far a recovery is",
     )
-    async def read_recovery(reader: Reader, subscription_id: UUID, recovery_id: UUID) -> RecoveryProgress:
+    async def read_recovery(reader: Reader, recovery_id: UUID) -> RecoveryProgress:
         async with database.reading() as connection:
-            row, waiting = await use_cases.read_recovery(connection, reader.client_id, subscription_id, recovery_id)
+            row, waiting = await use_cases.read_recovery(connection, reader.client_id, recovery_id)
         return RecoveryProgress(**vars(row), waiting=waiting)
 
     @router.delete(
-        "/webhooks/{subscription_id}/recoveries/{recovery_id}",
+        "/recoveries/{recovery_id}",
         status_code=204,
         tags=["webhooks"],
         responses=refuses(use_cases.RecoveryNotFound, use_cases.RecoveryOver),
         summary="Cancel a recovery; what waits already goes on",
     )
-    async def cancel_recovery(request: Request, admin: Admin, subscription_id: UUID, recovery_id: UUID) -> Response:
+    async def cancel_recovery(request: Request, admin: Admin, recovery_id: UUID) -> Response:
         async with database.unit_of_work(cause_of(request, admin)) as work:
-            await use_cases.cancel_recovery(work, subscription_id, recovery_id)
+            await use_cases.cancel_recovery(work, recovery_id)
         return Response(status_code=204)
 
 

@@ -21,8 +21,8 @@ CREATE INDEX deliveries_ended_by_state ON deliveries_ended (client_id, state, cr
 -- as above within a subscription; serves a recovery, which goes through what has failed
 CREATE INDEX deliveries_ended_by_state_of_subscription ON deliveries_ended (subscription_id, state, created_at, id)
     WHERE state <> 'DELIVERED';
--- serves the search for an event
-CREATE INDEX deliveries_of_event ON deliveries (client_id, event_id);
+-- serves the search for an event; the client comes second, so that no list of its deliveries is read along this
+CREATE INDEX deliveries_of_event ON deliveries (event_id, client_id);
 -- serves the search for an event that stands in a package behind others
 CREATE INDEX deliveries_of_packed_event ON deliveries USING gin (more_event_ids) WHERE more_event_ids <> '{}';
 

@@ -83,14 +83,14 @@ _ADD = text(
 
 _ONE = text(
     f"SELECT {_SEEN} FROM recoveries "  # noqa: S608 -- our columns
-    "WHERE id = :id AND subscription_id = :subscription_id AND client_id = :client_id"
+    "WHERE id = :id AND client_id = :client_id"
 )
 _RECOVERIES = table("recoveries", *(column(name) for name in _SEEN.split(", ")))
 
 _CANCEL = text(
     """
     UPDATE recoveries SET state = 'CANCELLED', updated_at = clock_timestamp()
-    WHERE id = :id AND subscription_id = :subscription_id AND client_id = :client_id AND state = 'RUNNING'
+    WHERE id = :id AND client_id = :client_id AND state = 'RUNNING'
     RETURNING id
     """
 )
@@ -157,12 +157,9 @@ async def add_recovery(
     return _row(row) if row else None
 
 
-async def recovery_of(
-    connection: AsyncConnection, client_id: UUID, subscription_id: UUID, recovery_id: UUID
-) -> RecoveryRow | None:
-    """The client's recovery; None where its subscription has none of that id."""
-    named = {"id": recovery_id, "subscription_id": subscription_id, "client_id": client_id}
-    row = (await connection.execute(_ONE, named)).mappings().first()
+async def recovery_of(connection: AsyncConnection, client_id: UUID, recovery_id: UUID) -> RecoveryRow | None:
+    """The client's recovery; None where it has none of that id."""
+    row = (await connection.execute(_ONE, {"id": recovery_id, "client_id": client_id})).mappings().first()
     return _row(row) if row else None
 
 
@@ -180,11 +177,9 @@ async def waiting_of(connection: AsyncConnection, recovery_id: UUID) -> int:
     return waiting
 
 
-async def cancel_recovery(
-    connection: AsyncConnection, client_id: UUID, subscription_id: UUID, recovery_id: UUID
-) -> bool:
+async def cancel_recovery(connection: AsyncConnection, client_id: UUID, recovery_id: UUID) -> bool:
     """End the client's recovery; False where it was not running."""
-    named = {"id": recovery_id, "subscription_id": subscription_id, "client_id": client_id}
+    named = {"id": recovery_id, "client_id": client_id}
     return (await connection.execute(_CANCEL, named)).first() is not None
 
 

@@ -65,15 +65,15 @@ _DELIVERIES = table("deliveries", *(column(name) for name in _NAMES))
 
 _ONE = text(f"SELECT {_SEEN} FROM deliveries WHERE id = :id AND client_id = :client_id")  # noqa: S608 -- our columns
 
-#: The first of its package, which an index finds by client and event, or one behind it. Not to be turned round (OFFSET
-#: 0): no order of the list is worth reading the client's deliveries along it.
+#: The first of its package, which an index finds by event and client, or one behind it. Not to be turned round (OFFSET
+#: 0): nothing but the ids that were found is worth reading deliveries along.
 _OF_EVENT = text(
     f"""
-    SELECT {_SEEN} FROM deliveries
-    WHERE client_id = :client_id AND id = ANY(ARRAY(
+    SELECT d.* FROM (
         SELECT id FROM deliveries WHERE client_id = :client_id AND event_id = :event_id
-        UNION ALL SELECT deliveries_packed_with(:client_id, :event_id)))
-    OFFSET 0
+        UNION SELECT deliveries_packed_with(:client_id, :event_id)) AS found
+    CROSS JOIN LATERAL (SELECT {_SEEN} FROM deliveries WHERE deliveries.id = found.id OFFSET 0) AS d
+    WHERE d.client_id = :client_id OFFSET 0
     """  # noqa: S608 -- our columns
 )
 

@@ -45,11 +45,9 @@ async def recover(work: UnitOfWork, subscription_id: UUID, since: datetime, unti
     return begun
 
 
-async def read_recovery(
-    connection: Connection, client_id: UUID, subscription_id: UUID, recovery_id: UUID
-) -> tuple[RecoveryRow, int]:
+async def read_recovery(connection: Connection, client_id: UUID, recovery_id: UUID) -> tuple[RecoveryRow, int]:
     """The client's recovery, and how much of what it has sent again has not ended; raises RecoveryNotFound."""
-    row = await storage.recovery_of(connection, client_id, subscription_id, recovery_id)
+    row = await storage.recovery_of(connection, client_id, recovery_id)
     if row is None:
         raise RecoveryNotFound
     return row, await storage.waiting_of(connection, recovery_id)
@@ -63,12 +61,12 @@ async def list_recoveries(
     return await storage.recoveries_of(connection, client_id, subscription_id, page)
 
 
-async def cancel_recovery(work: UnitOfWork, subscription_id: UUID, recovery_id: UUID) -> None:
+async def cancel_recovery(work: UnitOfWork, recovery_id: UUID) -> None:
     """Send nothing more of it again; what waits already goes on. Raises RecoveryNotFound and RecoveryOver."""
     client_id = work.cause.client_id
-    if await storage.cancel_recovery(work.connection, client_id, subscription_id, recovery_id):
+    if await storage.cancel_recovery(work.connection, client_id, recovery_id):
         return
-    if await storage.recovery_of(work.connection, client_id, subscription_id, recovery_id) is None:
+    if await storage.recovery_of(work.connection, client_id, recovery_id) is None:
         raise RecoveryNotFound
     raise RecoveryOver
 

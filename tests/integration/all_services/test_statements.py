@@ -16,6 +16,7 @@ OTHER_ITEMS = [{**ITEMS[0], "instrument_id": "DE0007164600"}]
 ONLY_WHILE_UNUSED = {
     "DELETE /portfolios/allocations/{allocation_id}",
     "DELETE /v1/organizations/{organization_id}/ledgers/{ledger_id}/portfolios/{portfolio_id}",
+    "POST /webhooks/{subscription_id}/recover",
 }
 #: The most that a request may cost; less is welcome here, and more needs a reason.
 AT_MOST = {
@@ -61,15 +62,20 @@ AT_MOST = {
     "order_service GET /portfolios/rebalancings/executions/{execution_id}/orders": 2,
     "order_service POST /portfolios/orders": 5,
     "order_service POST /portfolios/rebalancings/executions": 11,
+    "webhook_dispatcher DELETE /recoveries/{recovery_id}": 1,
     "webhook_dispatcher DELETE /webhooks/{subscription_id}": 2,
     "webhook_dispatcher GET /deliveries": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}/attempts": 2,
+    "webhook_dispatcher GET /recoveries/{recovery_id}": 2,
     "webhook_dispatcher GET /webhooks": 1,
     "webhook_dispatcher GET /webhooks/types": 0,
     "webhook_dispatcher GET /webhooks/{subscription_id}": 1,
     "webhook_dispatcher GET /webhooks/{subscription_id}/deliveries": 2,
+    "webhook_dispatcher GET /webhooks/{subscription_id}/recoveries": 2,
+    "webhook_dispatcher POST /deliveries/{delivery_id}/resend": 6,
     "webhook_dispatcher POST /webhooks": 4,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/recover": 5,
 }
 
 
@@ -78,7 +84,8 @@ async def counting(system: RunningSystem) -> RunningSystem:
     """The same services, each telling what its requests cost; no statement is for an allowance."""
     for name, service in list(system.services.items()):
         await asyncio.to_thread(service.stop)
-        environment = {"PORTFOLIO_BUS_RATE_LIMIT": "0"}
+        # A recovery that runs can be cancelled; nobody goes on with it.
+        environment = {"PORTFOLIO_BUS_RATE_LIMIT": "0", "PORTFOLIO_BUS_WITHOUT": "recoveries"}
         started = system.start(name, environment=environment, module="tests.integration.all_services.counting")
         await asyncio.to_thread(started.wait_ready)
     return system
@@ -86,7 +93,7 @@ async def counting(system: RunningSystem) -> RunningSystem:
 
 @pytest.mark.usefixtures("counting")
 async def test_no_route_costs_more_statements_than_it_did(world: World) -> None:
-    estate = await an_estate(world)
+    estate = await an_estate(world, recovered=False)
     spare = await _what_nothing_uses(world, estate)
     token, costs = world.token(estate.client_id), {}
     for route in sorted((route for route in all_routes() if route.scope), key=_configurations_last):
@@ -115,7 +122,9 @@ async def _what_nothing_uses(world: World, estate: Estate) -> dict[str, str]:
 
     portfolios = f"/v1/organizations/{estate.organization_id}/ledgers/{estate.ledger_id}/portfolios"
     allocation = "/portfolios/allocations", {"allocation": OTHER_ITEMS}, "allocation_id"
+    hook = {"title": "mine", "url": world.receiver, "type": ["ACCOUNT.UPDATED"]}
     return {
+        "subscription_id": (await world.made(estate.client_id, "webhook_dispatcher", "/webhooks", hook))["id"],
         "account_id": await made("/accounts", {"user_id": str(uuid4()), "type": "PORTFOLIO"}, "account_id"),
         "portfolio_id": await made(portfolios, {"name": "P"}, "id"),
         "allocation_id": await made(*allocation),

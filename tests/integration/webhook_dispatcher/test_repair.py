@@ -254,7 +254,7 @@ async def test_a_window_is_recovered_in_the_order_of_planning_and_nothing_else(
     (row,) = await recovered(world)
     assert (row.id, row.state, row.recovered, row.suppressed) == (before.id, "COMPLETED", 21, 0)
     async with world.database.reading() as connection:
-        assert (await use_cases.read_recovery(connection, world.client_id, subscribed.id, row.id))[1] == 0
+        assert (await use_cases.read_recovery(connection, world.client_id, row.id))[1] == 0
 
 
 async def all_ended(world: World) -> bool:
@@ -354,13 +354,13 @@ async def test_a_recovery_is_cancelled_stopped_with_its_subscription_and_alone_o
     for client, refusal in ((world.another_client(), use_cases.RecoveryNotFound), (world.client_id, None)):
         async with world.database.unit_of_work(Cause(client, "a-request")) as work:
             if refusal is None:
-                await use_cases.cancel_recovery(work, subscribed.id, first.id)
+                await use_cases.cancel_recovery(work, first.id)
             else:
                 with pytest.raises(refusal):
-                    await use_cases.cancel_recovery(work, subscribed.id, first.id)
+                    await use_cases.cancel_recovery(work, first.id)
     async with world.database.unit_of_work(cause) as work:
         with pytest.raises(use_cases.RecoveryOver):
-            await use_cases.cancel_recovery(work, subscribed.id, first.id)
+            await use_cases.cancel_recovery(work, first.id)
     await gone_through(world)
     assert {state for state, _ in await world.states()} == {"FAILED"}
 

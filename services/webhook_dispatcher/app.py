@@ -1,5 +1,6 @@
 """webhook_dispatcher put together."""
 
+from datetime import timedelta
 from functools import partial
 
 from shared.contracts import ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS, SUBSCRIPTIONS_EVENTS
@@ -8,14 +9,14 @@ from shared.kit.barrier import ReadBarrier
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
-from .api import delivery_routes, subscription_routes
+from .api import delivery_routes, repair_routes, subscription_routes
 from .clients import Sender, guarded_connector
 from .consumers import copies_subscriber, events_subscriber, rebalancings_subscriber
-from .domain import CircuitRule
+from .domain import CircuitRule, RecoveryPace
 from .settings import Settings
 from .storage import BY_INDEX, KEEPER
 from .use_cases import Endpoints
-from .workers import DeliveryWorker, Limits, Retention, Rules
+from .workers import DeliveryWorker, Disabling, Limits, Recoveries, Retention, Rules
 
 
 def build(settings: Settings) -> Service:
@@ -31,7 +32,11 @@ def build(settings: Settings) -> Service:
         settings=settings,
         database=database,
         kafka=kafka,
-        routers=[subscription_routes(database, settings.address_rule, box), delivery_routes(database)],
+        routers=[
+            subscription_routes(database, settings.address_rule, box),
+            delivery_routes(database),
+            repair_routes(database),
+        ],
         verifier=verifier,
         token_keys=keys,
         subscribers=[
@@ -39,7 +44,12 @@ def build(settings: Settings) -> Service:
             rebalancings_subscriber(barrier, worker.wake),
             events_subscriber(worker.wake),
         ],
-        workers={"delivery": worker.run, "retention": Retention(database).run},
+        workers={
+            "delivery": worker.run,
+            "disabling": Disabling(database, timedelta(days=settings.disable_after_days)).run,
+            "recoveries": Recoveries(database, RecoveryPace(untried=settings.recovered_at_once)).run,
+            "retention": Retention(database).run,
+        },
         publishes=[SUBSCRIPTIONS_EVENTS],
         opens=[sender.open],
         measured=[barrier],

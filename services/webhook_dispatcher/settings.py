@@ -54,6 +54,12 @@ class Settings(SealingSettings):
         10.0, gt=0, le=3600, description="seconds until it is probed; doubled with every probe that fails"
     )
     circuit_longest_seconds: float = Field(600.0, gt=0, le=24 * 3600, description="seconds that they may grow to")
+    disable_after_days: float = Field(
+        5.0, gt=0, le=365, description="days without a success among failing attempts that switch a subscription off"
+    )
+    recovered_at_once: int = Field(
+        50, ge=1, le=1000, description="most deliveries of one recovery that wait for their first attempt"
+    )
 
     @model_validator(mode="after")
     def _a_lease_outlives_its_attempt(self) -> Self:

@@ -15,8 +15,9 @@ INFRASTRUCTURE: tuple[type[Exception], ...] = (
     OSError,
 )
 
-#: SQLSTATE classes that pass by themselves: connection, resources, operator, system; and what a rerun settles.
-_PASSING = ("08", "53", "57", "58", "40")
+#: SQLSTATEs that pass by themselves, by their beginning: connection, resources, a lock not had in time, operator,
+#: system; and what a rerun settles.
+_PASSING = ("08", "53", "55P03", "57", "58", "40")
 
 
 def is_infrastructure(fault: BaseException) -> bool:

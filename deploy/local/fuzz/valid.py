@@ -17,6 +17,7 @@ import schemathesis
 from schemathesis import HookContext, Response
 
 from deploy.local.fuzz.world import world_of_this_run
+from shared.contracts import parse_time
 
 Case = schemathesis.Case[Any]
 
@@ -24,6 +25,7 @@ _TOKENS = "/auth/token"
 _ALLOCATIONS = ("/portfolios/allocations", "/portfolios/allocations/{allocation_id}")
 _ORDERS = "/portfolios/orders"
 _CONFIGURATIONS = "/portfolios/configurations"
+_RECOVERIES = "/webhooks/{subscription_id}/recover"
 _ISINS = ("US0378331005", "DE0007164600", "US5949181045", "GB0002634946", "FR0000131104", "CH0038863350")
 _WHOLE = 10**18
 
@@ -71,6 +73,8 @@ def _make_body_possible(case: Case, turn: int) -> None:
         free = [account for account in world.known["account_id"] if account not in world.configured]
         # The first allocations are in use, so that nobody can have deleted them.
         body |= {"account_id": _one_of(free, turn), "allocation_id": world.known["allocation_id"][0]}
+    if case.path == _RECOVERIES and body.get("until") and parse_time(body["until"]) < parse_time(body["since"]):
+        body |= {"since": body["until"], "until": body["since"]}
     if case.path == _TOKENS and turn % 2:
         case.headers.pop("Authorization", None)
         case.body = {"grant_type": "client_credentials", **world.credentials}

@@ -167,8 +167,10 @@ def _webhooks(call: Caller) -> dict[str, list[str]]:
     # One that wants everything is enough: the others only have to be there.
     wanted = ["ALL", *("PORTFOLIO.DELETED" for _ in range(_MANY - 1))]
     bodies = [{**endpoint, "title": f"hook {number}", "type": [kind]} for number, kind in enumerate(wanted)]
-    made = [call("webhook_dispatcher", "POST", "/webhooks", body) for body in bodies]
-    return {"subscription_id": [each["id"] for each in made]}
+    made = [call("webhook_dispatcher", "POST", "/webhooks", body)["id"] for body in bodies]
+    since = {"since": "2026-01-31T12:00:00Z"}
+    recoveries = [call("webhook_dispatcher", "POST", f"/webhooks/{each}/recover", since)["id"] for each in made]
+    return {"subscription_id": made, "recovery_id": recoveries}
 
 
 def _deliveries(call: Caller) -> dict[str, list[str]]:

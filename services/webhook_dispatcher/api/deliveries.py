@@ -11,7 +11,7 @@ from services.webhook_dispatcher.domain import DeliveryState, Outcome, Reason, W
 from services.webhook_dispatcher.storage import AttemptRow, DeliveryFilter, DeliveryRow
 from shared.contracts import Timestamp
 from shared.kit.auth import Principal, requires
-from shared.kit.http import refuses
+from shared.kit.http import Span, refuses, span_asked
 from shared.kit.paging import Listing, Page, paged_by
 from shared.kit.unit_of_work import Database
 
@@ -21,6 +21,10 @@ AttemptPage = Annotated[Page, Depends(paged_by("number", kinds={"number": int}))
 OfAccount = Annotated[UUID | None, Query(description="only those about this account")]
 InState = Annotated[DeliveryState | None, Query(description="only those in this state")]
 OfType = Annotated[WebhookType | None, Query(description="only those of this type")]
+OfEvent = Annotated[
+    str | None, Query(max_length=256, description="only those of this event, alone or in a package with others")
+]
+Planned = Annotated[Span, Depends(span_asked)]
 
 
 class DeliveryShown(BaseModel):
@@ -37,6 +41,7 @@ class DeliveryShown(BaseModel):
         description="The event; `payload[].id` in the body", examples=["0197f6a4-3c1d-7b52-9d0e-6f1c2a3b4d5e"]
     )
     event_type: str = Field(description="Its type", examples=["PORTFOLIO_ORDER.CANCELLED"])
+    more_event_ids: list[str] = Field(description="The events that are in the same package behind it")
     configuration_version: int | None = Field(description="The configuration that a rebalancing event belongs to")
     state: DeliveryState = Field(description="Where it stands")
     reason: Reason | None = Field(description="Why it was stopped or has failed")
@@ -72,34 +77,40 @@ def delivery_routes(database: Database) -> APIRouter:
     async def list_of_subscription(
         reader: Reader,
         page: DeliveryPage,
+        planned: Planned,
         subscription_id: UUID,
         account_id: OfAccount = None,
         state: InState = None,
         event_type: OfType = None,
+        event_id: OfEvent = None,
     ) -> Listing[DeliveryShown]:
-        wanted = DeliveryFilter(subscription_id, account_id, state, event_type)
+        of = subscription_id, account_id, event_id, event_type, state
+        wanted = DeliveryFilter(*of, planned.since, planned.before)
         async with database.reading() as connection:
             await use_cases.read_subscription(connection, reader.client_id, subscription_id)
             part = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
-        return Listing[DeliveryShown].showing(page, part.of(_shown))
+        return Listing[DeliveryShown].showing(page, part.of(shown))
 
     @router.get("/deliveries", summary="List deliveries")
     async def list_deliveries(
         reader: Reader,
         page: DeliveryPage,
+        planned: Planned,
         account_id: OfAccount = None,
         state: InState = None,
         event_type: OfType = None,
+        event_id: OfEvent = None,
     ) -> Listing[DeliveryShown]:
-        wanted = DeliveryFilter(None, account_id, state, event_type)
+        of = None, account_id, event_id, event_type, state
+        wanted = DeliveryFilter(*of, planned.since, planned.before)
         async with database.reading() as connection:
             part = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
-        return Listing[DeliveryShown].showing(page, part.of(_shown))
+        return Listing[DeliveryShown].showing(page, part.of(shown))
 
     @router.get("/deliveries/{delivery_id}", responses=refuses(use_cases.DeliveryNotFound), summary="Read a delivery")
     async def read_delivery(reader: Reader, delivery_id: UUID) -> DeliveryShown:
         async with database.reading() as connection:
-            return _shown(await use_cases.read_delivery(connection, reader.client_id, delivery_id))
+            return shown(await use_cases.read_delivery(connection, reader.client_id, delivery_id))
 
     @router.get(
         "/deliveries/{delivery_id}/attempts",
@@ -114,7 +125,8 @@ def delivery_routes(database: Database) -> APIRouter:
     return router
 
 
-def _shown(row: DeliveryRow) -> DeliveryShown:
+def shown(row: DeliveryRow) -> DeliveryShown:
+    """A delivery as its client sees it."""
     return DeliveryShown(**vars(row), message_id=message_id_of(row.id))
 
 

@@ -18,6 +18,7 @@ from .event_types import ALL, SELECTABLE, Selection, WebhookType, check_selectio
 from .gate import ConfigurationNotKnownError, Gate, decide
 from .outcomes import Attempt, Outcome, classify, retry_after_seconds
 from .package import LARGEST_PACKAGE, Happening, items_of, package, packed
+from .recoveries import RecoveryPace, RecoveryState
 from .signing import new_signing_secret, signed_headers
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "Planned",
     "PlannedState",
     "Reason",
+    "RecoveryPace",
+    "RecoveryState",
     "Report",
     "Schedule",
     "Selection",

@@ -25,6 +25,8 @@ class PlannedState(StrEnum):
 
     WAITING = "WAITING"
     SUPPRESSED = "SUPPRESSED"
+    #: it cannot be sent at all
+    FAILED = "FAILED"
 
 
 class Reason(StrEnum):
@@ -40,6 +42,8 @@ class Reason(StrEnum):
     EXHAUSTED = "EXHAUSTED"
     #: the endpoint answered 410
     ENDPOINT_GONE = "ENDPOINT_GONE"
+    #: the event is larger than a body may be
+    BODY_TOO_LARGE = "BODY_TOO_LARGE"
     SUBSCRIPTION_DISABLED = "SUBSCRIPTION_DISABLED"
     SUBSCRIPTION_DELETED = "SUBSCRIPTION_DELETED"
     #: its client may have no webhooks any more
@@ -128,6 +132,8 @@ class Claimed:
     quick: bool = True
     #: all that its endpoint may be sent now was taken: more may be waiting
     more: bool = False
+    #: attempts made before it was sent again, which its schedule does not count
+    tried_before: int = 0
 
 
 def message_id_of(delivery_id: UUID) -> str:

@@ -13,7 +13,7 @@ from shared.contracts import Message, format_time
 from .deliveries import Planned, PlannedState
 from .event_types import WebhookType, webhook_type_of
 
-#: bytes of a body that holds several events, at most; one event alone may be larger
+#: bytes of a body, at most; an event that alone makes a larger one is not sent
 LARGEST_PACKAGE: Final = 256 * 1024
 
 

@@ -135,6 +135,7 @@ CREATE TABLE attempts (
 ) PARTITION BY RANGE (recorded_at);
 """
 
+#: What ended longer ago than it is kept is left behind, as the job that drops partitions would do the next moment.
 _PLANNED_EARLIER = """
 INSERT INTO endpoints (subscription_id) SELECT id FROM subscriptions;
 INSERT INTO deliveries (id, subscription_id, client_id, account_id, event_source, event_id, event_time, event_type,
@@ -143,8 +144,9 @@ INSERT INTO deliveries (id, subscription_id, client_id, account_id, event_source
                         updated_at)
 SELECT id, subscription_id, client_id, account_id, event_source, event_id, event_time, event_type, gated,
        configuration_version, body, state, reason, attempts, due_at, lease_token, claimed_at, gate_closed, ends_as,
-       planned_position, projection_position, deletion_position, created_at, updated_at
-FROM deliveries_before ORDER BY id;
+       planned_position, projection_position, deletion_position, created_at, least(updated_at, clock_timestamp())
+FROM deliveries_before
+WHERE state IN ('WAITING', 'LEASED') OR updated_at > now() - interval '90 days' ORDER BY id;
 INSERT INTO leases (token, expires_at, deliveries)
 SELECT lease_token, max(lease_expires_at), array_agg(id) FROM deliveries_before WHERE state = 'LEASED'
 GROUP BY lease_token;
@@ -152,7 +154,7 @@ INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, sta
                       projection_position, deletion_position, recorded_at)
 SELECT delivery_id, number, started_at, finished_at, outcome, status_code, error, response_body, projection_position,
        deletion_position, least(coalesce(finished_at, started_at), clock_timestamp())
-FROM attempts_before;
+FROM attempts_before WHERE coalesce(finished_at, started_at) > now() - interval '30 days';
 DROP TABLE attempts_before;
 DROP TABLE deliveries_before;
 """

@@ -19,19 +19,30 @@ from .copies import (
     owners_of,
     quarantine,
 )
-from .deliveries import (
-    DeliveryFilter,
-    DeliveryRow,
-    close_gate,
-    deliveries_matching,
-    delivery_of,
-    end_deliveries_of,
-    plan,
-)
+from .deliveries import close_gate, end_deliveries_of, plan
+from .failing import GivenUp, end_some_given_up, give_up_failing
 from .outcomes import Recorded, record, report
 from .packages import pack
-from .partitions import keep_partitions
+from .partitions import ALL_KEPT, keep_partitions
+from .recoveries import (
+    RecoveryRow,
+    Step,
+    Turn,
+    add_recovery,
+    advance,
+    any_recovery_due,
+    cancel_recovery,
+    failed_next,
+    forget_recoveries,
+    recoveries_of,
+    recovery_of,
+    room_in,
+    take_recovery,
+    waiting_of,
+)
+from .reopenings import Ended, Reopening, ended_delivery, hold_enabled, reopen, stop_ended
 from .returns import hand_back, release_expired
+from .searches import DeliveryFilter, DeliveryRow, deliveries_matching, delivery_of
 from .subscriptions import (
     Disabled,
     NewSubscription,
@@ -46,6 +57,7 @@ from .subscriptions import (
 )
 
 __all__ = [
+    "ALL_KEPT",
     "BY_INDEX",
     "KEEPER",
     "AccountCopy",
@@ -58,15 +70,25 @@ __all__ = [
     "DeliveryFilter",
     "DeliveryRow",
     "Disabled",
+    "Ended",
+    "GivenUp",
     "Looked",
     "NewSubscription",
     "Recorded",
+    "RecoveryRow",
+    "Reopening",
+    "Step",
     "SubscriptionRow",
+    "Turn",
+    "add_recovery",
     "add_subscription",
+    "advance",
+    "any_recovery_due",
     "apply_accounts",
     "apply_clients",
     "apply_configurations",
     "attempts_of",
+    "cancel_recovery",
     "claim",
     "close_gate",
     "delete_subscription",
@@ -76,9 +98,15 @@ __all__ = [
     "disable_subscriptions_of",
     "enabled_subscriptions_of",
     "end_deliveries_of",
+    "end_some_given_up",
+    "ended_delivery",
+    "failed_next",
+    "forget_recoveries",
     "gates_of",
+    "give_up_failing",
     "hand_back",
     "hold_client",
+    "hold_enabled",
     "keep_partitions",
     "lift_quarantine",
     "look",
@@ -87,8 +115,15 @@ __all__ = [
     "plan",
     "quarantine",
     "record",
+    "recoveries_of",
+    "recovery_of",
     "release_expired",
+    "reopen",
     "report",
+    "room_in",
+    "stop_ended",
     "subscription_of",
     "subscriptions_of",
+    "take_recovery",
+    "waiting_of",
 ]

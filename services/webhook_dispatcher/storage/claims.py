@@ -154,9 +154,9 @@ _CLAIM = text(
             projection_position = decided.projection_position, deletion_position = decided.deletion_position,
             updated_at = now()
         FROM decided WHERE d.ctid = decided.at AND verdict = 'LEASED'
-        RETURNING d.id, d.subscription_id, d.account_id, d.ordered, d.event_type, d.attempts, d.body, d.lease_token,
-                  decided.client_id, decided.url, decided.sealed_secret, decided.timeout_seconds, decided.quick,
-                  decided.room, decided.served, decided.rate_limit, decided.on_probation),
+        RETURNING d.id, d.subscription_id, d.account_id, d.ordered, d.event_type, d.attempts, d.tried_before, d.body,
+                  d.lease_token, decided.client_id, decided.url, decided.sealed_secret, decided.timeout_seconds,
+                  decided.quick, decided.room, decided.served, decided.rate_limit, decided.on_probation),
     lease AS (
         INSERT INTO leases (token, expires_at, deliveries)
         SELECT lease_token, clock_timestamp() + make_interval(secs => CAST(:seconds AS float8)), array_agg(id)
@@ -189,11 +189,12 @@ _CLAIM = text(
     put_behind AS (
         UPDATE deliveries_open AS d SET put_behind_at = d.due_at, due_at = now() + interval '10 minutes'
         FROM behind WHERE d.id = behind.id)
-    SELECT id, subscription_id, account_id, ordered, event_type, attempts, body, lease_token, client_id, url,
-           sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more
+    SELECT id, subscription_id, account_id, ordered, event_type, attempts, tried_before, body, lease_token, client_id,
+           url, sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more
     FROM leased
     UNION ALL
-    SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL, NULL
+    SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL,
+           NULL
     FROM gone
     """  # noqa: S608 -- our own conditions
 )
@@ -251,6 +252,7 @@ async def claim(
             account_id=row.account_id,
             webhook_type=row.event_type,
             attempt=row.attempts,
+            tried_before=row.tried_before,
             lease_token=row.lease_token,
             url=row.url,
             sealed_secret=row.sealed_secret,

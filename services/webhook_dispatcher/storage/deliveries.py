@@ -1,17 +1,12 @@
-"""Deliveries: planned, stopped by the gate, ended with their subscription, and looked at."""
+"""Deliveries: planned, stopped by the gate, ended with their subscription."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, column, select, table, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.webhook_dispatcher.domain import DeliveryState, Planned, Reason
-from shared.kit.listing import page_of
-from shared.kit.paging import Page, Part
 
 from .copies import Deletion
 from .endings import MOVE_GONE, let_next_go
@@ -87,16 +82,6 @@ _END = text(
     """  # noqa: S608 -- our own conditions
 )
 
-_SEEN = """
-    id, subscription_id, client_id, account_id, event_id, event_type, configuration_version, state, reason, attempts,
-    due_at, created_at, updated_at
-"""
-
-#: For lists, whose conditions are put together as they are asked for.
-_DELIVERIES = table("deliveries", *(column(name.strip()) for name in _SEEN.split(",")))
-
-_ONE = text(f"SELECT {_SEEN} FROM deliveries WHERE id = :id AND client_id = :client_id")  # noqa: S608 -- our columns
-
 
 async def plan(connection: AsyncConnection, planned: Sequence[Planned]) -> None:
     """Record deliveries, in their order."""
@@ -152,59 +137,3 @@ async def end_deliveries_of(
     named = {"subscriptions": list(subscriptions), "state": state.value, "reason": reason.value}
     ended: int = (await connection.execute(_END, named)).scalar_one()
     return ended
-
-
-@dataclass(frozen=True)
-class DeliveryRow:
-    """A delivery as its client sees it."""
-
-    id: UUID
-    subscription_id: UUID
-    client_id: UUID
-    account_id: UUID | None
-    event_id: str
-    event_type: str
-    configuration_version: int | None
-    state: DeliveryState
-    reason: Reason | None
-    attempts: int
-    due_at: datetime
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True)
-class DeliveryFilter:
-    """Which of a client's deliveries are asked for; None means any."""
-
-    subscription_id: UUID | None = None
-    account_id: UUID | None = None
-    state: DeliveryState | None = None
-    event_type: str | None = None
-
-    def conditions(self) -> dict[str, object]:
-        """The columns that are asked for, with their values."""
-        return {column: value for column, value in vars(self).items() if value is not None}
-
-
-async def delivery_of(connection: AsyncConnection, client_id: UUID, delivery_id: UUID) -> DeliveryRow | None:
-    """The client's delivery; None where it has none of that id."""
-    found = await connection.execute(_ONE, {"id": delivery_id, "client_id": client_id})
-    row = found.mappings().first()
-    return _row(row) if row else None
-
-
-async def deliveries_matching(
-    connection: AsyncConnection, client_id: UUID, wanted: DeliveryFilter, page: Page
-) -> Part[DeliveryRow]:
-    """A page of the client's deliveries."""
-    conditions = {"client_id": client_id, **wanted.conditions()}
-    rows = select(_DELIVERIES).where(*(_DELIVERIES.c[name] == value for name, value in conditions.items()))
-    return (await page_of(connection, rows, page, id_column="id")).of(_row)
-
-
-def _row(mapping: RowMapping) -> DeliveryRow:
-    columns: dict[str, Any] = {**mapping}
-    reason = columns.pop("reason")
-    state = DeliveryState(columns.pop("state"))
-    return DeliveryRow(**columns, state=state, reason=Reason(reason) if reason else None)

@@ -71,6 +71,7 @@ _REPORT = text(
         failures = in_a_row,
         failing_since = CASE WHEN in_a_row = 0 THEN NULL
                              WHEN delivered OR e.failing_since IS NULL THEN now() ELSE e.failing_since END,
+        failed_at = CASE WHEN turned.failures > 0 THEN now() ELSE e.failed_at END,
         opened = CASE circuit WHEN 'CLOSED' THEN 0 WHEN 'OPENED' THEN e.opened + 1 ELSE e.opened END,
         open_until = CASE circuit WHEN 'CLOSED' THEN NULL
                      WHEN 'OPENED' THEN now() + (0.75 + random() / 2) * make_interval(secs =>

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from services.webhook_dispatcher import storage
 from services.webhook_dispatcher.domain import (
+    LARGEST_PACKAGE,
     Gate,
     Happening,
     Planned,
@@ -21,6 +22,9 @@ from shared.kit.unit_of_work import UnitOfWork
 
 #: bounds what is in memory at once where a client has many subscriptions
 _AT_ONCE = 500
+
+#: stands for a body that is too large: the event itself stays in Kafka for its time
+_NOTHING = b""
 
 
 class AccountOfAnotherClient(Forbidden):
@@ -86,10 +90,14 @@ def _deliveries(
 ) -> Iterator[Planned]:
     for happening in happenings:
         # Decided also where nobody listens: what is wrong with an event must not depend on who subscribes.
-        state, version, reason, position = decision(happening)
+        decided = decision(happening)
         for subscription in subscriptions:
             if not _is_for(happening, subscription):
                 continue
+            body = package(happening, subscription.id)
+            state, version, reason, position = decided
+            if state is PlannedState.WAITING and len(body) > LARGEST_PACKAGE:
+                state, reason, body = PlannedState.FAILED, Reason.BODY_TOO_LARGE, _NOTHING
             yield Planned(
                 id=new_id(),
                 subscription_id=subscription.id,
@@ -104,7 +112,7 @@ def _deliveries(
                 state=state,
                 reason=reason,
                 planned_position=position,
-                body=package(happening, subscription.id),
+                body=body,
                 ordered=subscription.ordered and happening.account_id is not None,
                 delay=subscription.delay,
                 package_size=subscription.max_package_size,

@@ -14,6 +14,7 @@ from services.webhook_dispatcher.domain import (
     CircuitRule,
     Claimed,
     DeliveryState,
+    NextStep,
     Outcome,
     Reason,
     Schedule,
@@ -81,10 +82,7 @@ async def record_attempts(
 
     Endpoints that are gone are switched off on the way.
     """
-    results = [
-        Recorded(claimed, attempt, next_step(attempt, claimed.attempt, schedule, random.random()))  # noqa: S311 -- jitter
-        for claimed, attempt in attempts
-    ]
+    results = [Recorded(claimed, attempt, _step_after(attempt, claimed, schedule)) for claimed, attempt in attempts]
     async with database.unit_of_work() as work:
         # Subscriptions before deliveries, as everywhere.
         gone = {each.claimed.subscription_id: each.claimed for each in results if each.attempt.outcome is Outcome.GONE}
@@ -94,6 +92,11 @@ async def record_attempts(
         reports = reports_of((claimed.subscription_id, attempt) for claimed, attempt in attempts)
         await storage.report(work.connection, reports, circuit)
     return results
+
+
+def _step_after(attempt: Attempt, claimed: Claimed, schedule: Schedule) -> NextStep:
+    # What was sent again has its whole schedule anew.
+    return next_step(attempt, claimed.attempt - claimed.tried_before, schedule, random.random())  # noqa: S311 -- jitter
 
 
 async def _disable(work: UnitOfWork, claimed: Claimed) -> None:

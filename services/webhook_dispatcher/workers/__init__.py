@@ -1,8 +1,17 @@
 """What the dispatcher does by the clock: sending what is due, dropping what is old."""
 
 from .delivery import DeliveryWorker
+from .disabling import Disabling
 from .housekeeping import Retention
 from .recording import Rules
+from .recoveries import Recoveries
 from .slots import Limits
 
-__all__ = ["DeliveryWorker", "Limits", "Retention", "Rules"]
+__all__ = [
+    "DeliveryWorker",
+    "Disabling",
+    "Limits",
+    "Recoveries",
+    "Retention",
+    "Rules",
+]

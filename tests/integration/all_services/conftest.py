@@ -24,8 +24,13 @@ from .estates import World
 @pytest.fixture(scope="package")
 def system(stack: Stack) -> Iterator[RunningSystem]:
     prefix = f"all{uuid4().hex[:8]}"
-    # Nobody's test waits for the half minute that a body may usually take.
-    environment = {"PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS), "PORTFOLIO_BUS_BODY_SECONDS": "1.5"}
+    environment = {
+        "PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS),
+        # Nobody's test waits for the half minute that a body may usually take.
+        "PORTFOLIO_BUS_BODY_SECONDS": "1.5",
+        # A recovery that runs can be cancelled; nobody goes on with it.
+        "PORTFOLIO_BUS_WITHOUT": "recoveries",
+    }
     counting = f"{__package__}.counting"
     with running_system(stack, prefix=prefix, environment=environment, module=counting) as running:
         yield running

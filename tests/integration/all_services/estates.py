@@ -83,7 +83,7 @@ class Estate:
 
 
 async def an_estate(world: World) -> Estate:
-    """Make one of everything."""
+    """Make one of everything; nobody goes on with its recovery."""
     client_id = uuid4()
     estate = Estate(client_id, {"client_id": (await _a_client(world))["client_id"]})
     hook = {"title": "mine", "url": world.receiver, "type": ["ACCOUNT.CREATED"]}
@@ -100,6 +100,7 @@ async def an_estate(world: World) -> Estate:
     estate.ids["order_id"] = await eventually(lambda: _an_order(world, estate), every=0.1)
     estate.ids["execution_id"] = (await world.made(client_id, "order_service", executions, execution))["id"]
     estate.ids["delivery_id"] = await eventually(lambda: _a_delivery(world, client_id), every=0.1)
+    estate.ids["recovery_id"] = await _a_recovery(world, estate)
     return estate
 
 
@@ -131,6 +132,12 @@ async def _a_delivery(world: World, client_id: UUID) -> str | None:
     answer = await world.ask("webhook_dispatcher", "GET", "/deliveries", world.token(client_id))
     done = [each["id"] for each in answer.body["data"] if each["state"] == "DELIVERED"]
     return done[0] if done else None
+
+
+async def _a_recovery(world: World, estate: Estate) -> str:
+    path, token = f"/webhooks/{estate.subscription_id}/recover", world.token(estate.client_id)
+    answer = await world.ask("webhook_dispatcher", "POST", path, token, {"since": "2026-01-31T12:00:00Z"})
+    return str(answer.body["id"])
 
 
 def order_body(estate: Estate, **changed: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ OTHER_ITEMS = [{**ITEMS[0], "instrument_id": "DE0007164600"}]
 ONLY_WHILE_UNUSED = {
     "DELETE /portfolios/allocations/{allocation_id}",
     "DELETE /v1/organizations/{organization_id}/ledgers/{ledger_id}/portfolios/{portfolio_id}",
+    "POST /webhooks/{subscription_id}/recover",
 }
 #: The most that a request may cost; less is welcome here, and more needs a reason.
 AT_MOST = {
@@ -56,15 +57,20 @@ AT_MOST = {
     "order_service GET /portfolios/rebalancings/executions/{execution_id}/orders": 2,
     "order_service POST /portfolios/orders": 5,
     "order_service POST /portfolios/rebalancings/executions": 11,
+    "webhook_dispatcher DELETE /recoveries/{recovery_id}": 1,
     "webhook_dispatcher DELETE /webhooks/{subscription_id}": 2,
     "webhook_dispatcher GET /deliveries": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}/attempts": 2,
+    "webhook_dispatcher GET /recoveries/{recovery_id}": 2,
     "webhook_dispatcher GET /webhooks": 1,
     "webhook_dispatcher GET /webhooks/types": 0,
     "webhook_dispatcher GET /webhooks/{subscription_id}": 1,
     "webhook_dispatcher GET /webhooks/{subscription_id}/deliveries": 2,
+    "webhook_dispatcher GET /webhooks/{subscription_id}/recoveries": 2,
+    "webhook_dispatcher POST /deliveries/{delivery_id}/resend": 6,
     "webhook_dispatcher POST /webhooks": 4,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/recover": 5,
 }
 
 
@@ -98,7 +104,9 @@ async def _what_nothing_uses(world: World, estate: Estate) -> dict[str, str]:
 
     portfolios = f"/v1/organizations/{estate.organization_id}/ledgers/{estate.ledger_id}/portfolios"
     allocation = "/portfolios/allocations", {"allocation": OTHER_ITEMS}, "allocation_id"
+    hook = {"title": "mine", "url": world.receiver, "type": ["ACCOUNT.UPDATED"]}
     return {
+        "subscription_id": (await world.made(estate.client_id, "webhook_dispatcher", "/webhooks", hook))["id"],
         "account_id": await made("/accounts", {"user_id": str(uuid4()), "type": "PORTFOLIO"}, "account_id"),
         "portfolio_id": await made(portfolios, {"name": "P"}, "id"),
         "allocation_id": await made(*allocation),

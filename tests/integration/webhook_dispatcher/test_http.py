@@ -350,3 +350,43 @@ async def followed(caller: Caller, path: str) -> list[dict[str, Any]]:
         assert code == 200, body
         found += body["data"]
     return found
+
+
+async def test_deliveries_are_sent_again_one_by_one_and_by_recovery(
+    caller: Caller, stranger: Caller, bus: Kafka, receiver: Receiver
+) -> None:
+    made = await caller.subscribed(receiver.url, "PORTFOLIO_ORDER")
+    await publish(bus, caller.client_id, order_placed(uuid4()))
+    (delivery,) = await delivered(caller, 1)
+    path, key = f"/deliveries/{delivery['id']}/resend", uuid4()
+    code, again = await caller.call("POST", path, key=key)
+    assert (code, again["state"], again["message_id"]) == (202, "WAITING", delivery["message_id"])
+    assert await caller.call("POST", path, key=key) == (202, again), "it is answered as before"
+    assert (await stranger.call("POST", path))[0] == 404
+    await eventually(lambda: has_sent(receiver, 2))
+    (twice,) = await delivered(caller, 1)
+    assert (twice["attempts"], twice["created_at"]) == (2, delivery["created_at"])
+
+    path, window = f"/webhooks/{made['id']}/recover", {"since": "2026-01-01T00:00:00Z"}
+    for wrong in ({}, {"since": "yesterday"}, {**window, "until": "2025-12-31T00:00:00Z"}, {**window, "all": True}):
+        assert (await caller.call("POST", path, wrong))[0] == 400
+    assert (await stranger.call("POST", path, window))[0] == 404
+    code, begun = await caller.call("POST", path, window)
+    assert (code, begun["state"]) == (202, "RUNNING")
+    shown = await eventually(lambda: completed(caller, begun["id"]))
+    assert (shown["recovered"], shown["waiting"]) == (0, 0), "nothing has failed"
+    assert [each["id"] for each in await followed(caller, f"/webhooks/{made['id']}/recoveries?limit=1")] == [
+        begun["id"]
+    ]
+    assert (await caller.call("DELETE", f"/recoveries/{begun['id']}"))[0] == 409
+    for method in ("GET", "DELETE"):
+        assert (await stranger.call(method, f"/recoveries/{begun['id']}"))[0] == 404
+
+
+async def has_sent(receiver: Receiver, count: int) -> bool:
+    return len(receiver.sent) >= count
+
+
+async def completed(caller: Caller, recovery_id: str) -> Any:
+    _, shown = await caller.call("GET", f"/recoveries/{recovery_id}")
+    return shown if shown["state"] == "COMPLETED" else None

@@ -10,10 +10,12 @@ from shared.contracts import (
     AccountStatus,
     AccountType,
     AllocationChanged,
+    AllocationItem,
     ClientChanged,
     ClientRevoked,
     ConfigurationCreated,
     ConfigurationDeleted,
+    InstrumentIdType,
     OrderPlaced,
     OrderSide,
     OrderStatus,
@@ -66,11 +68,15 @@ def _configuration(
     return {**told, **changed}
 
 
-def allocation_changed(allocation_id: UUID) -> AllocationChanged:
+def allocation_changed(allocation_id: UUID, *instruments: str) -> AllocationChanged:
+    items = [
+        AllocationItem(instrument_id=each, instrument_id_type=InstrumentIdType.UUID, weight=Decimal(1))
+        for each in instruments
+    ]
     return AllocationChanged(
         allocation_id=allocation_id,
         name=None,
-        allocation=(),
+        allocation=tuple(items),
         revision=2,
         created_at=AT,
         updated_at=AT,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -26,6 +27,14 @@ _ANSWER_SECONDS = 5
 
 
 @dataclass(frozen=True)
+class Detour:
+    """A second way to a broker: a port that it listens on, and the port that its clients are told instead."""
+
+    port: int
+    advertised: int
+
+
+@dataclass(frozen=True)
 class Seat:
     """One broker's place in the cluster."""
 
@@ -33,6 +42,7 @@ class Seat:
     port: int
     controller_port: int
     directory_id: str
+    detour: Detour | None = None
 
     @property
     def name(self) -> str:
@@ -41,17 +51,28 @@ class Seat:
 
 
 def start_kafka(
-    leash: Leash, directory: Path, ports: Sequence[int], *, throughput: bool = False, lasting: bool = False
+    leash: Leash,
+    directory: Path,
+    ports: Sequence[int],
+    *,
+    throughput: bool = False,
+    lasting: bool = False,
+    detours: Sequence[Detour] = (),
 ) -> tuple[str, list[LeashedProcess]]:
     """Start a cluster of combined brokers and controllers; return its bootstrap servers once all of them serve.
 
     There is a broker for every two `ports`, the first for clients and the second for controllers.
+    Where there are `detours`, one for every broker, clients that come by them stay on them.
     `throughput` leaves the JVM its optimising compiler, which is slower to start and faster to run.
     Brokers whose data does not outlast them are killed when the stack ends, the others are asked to end.
     """
     java = [str(find_java()), *_jvm_flags(kafka_jars(), throughput=throughput)]
-    pairs = zip(ports[::2], ports[1::2], strict=True)
-    seats = [Seat(node_id, *pair, _new_id()) for node_id, pair in enumerate(pairs, start=1)]
+    ways = detours or cast("list[Detour | None]", [None] * (len(ports) // 2))
+    pairs = zip(ports[::2], ports[1::2], ways, strict=True)
+    seats = [
+        Seat(node_id, port, controller_port, _new_id(), detour)
+        for node_id, (port, controller_port, detour) in enumerate(pairs, start=1)
+    ]
     _format(leash, java, directory, seats)
     bootstrap = ",".join(f"{LOOPBACK}:{seat.port}" for seat in seats)
 
@@ -160,7 +181,17 @@ def _properties(directory: Path, seat: Seat, seats: Sequence[Seat]) -> str:
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": directory / f"{seat.name}-log",
     }
+    if seat.detour is not None:
+        settings |= _by_detour(settings, seat, seat.detour)
     return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _by_detour(settings: dict[str, object], seat: Seat, detour: Detour) -> dict[str, object]:
+    return {
+        "listeners": f"{settings['listeners']},DETOUR://{LOOPBACK}:{detour.port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{seat.port},DETOUR://{LOOPBACK}:{detour.advertised}",
+        "listener.security.protocol.map": f"{settings['listener.security.protocol.map']},DETOUR:PLAINTEXT",
+    }
 
 
 def _new_id() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import shutil
 import sys
 import time
@@ -32,6 +33,8 @@ _WIDTH = 140
 def main(arguments: Sequence[str]) -> int:
     """Run; answers the exit status."""
     plan = _plan(arguments)
+    # A broker that is away is what this is about, and no news.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, _WIDTH)
     console.print(f"seed {plan.seed}: `{plan.command}` repeats this run\nstarting Kafka, PostgreSQL and the services …")
@@ -76,13 +79,14 @@ def _plan(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--seed", type=int, help="repeat the choices of the run that printed this seed")
     parser.add_argument("--only", nargs="+", choices=list(KINDS), help="these kinds of faults (default: all)")
     parser.add_argument("--brokers", type=int, default=1, choices=(1, 3), help="brokers of Kafka (default: 1)")
+    parser.add_argument("--at", nargs="+", default=(), help="let processes kill themselves at these boundaries alone")
     parser.add_argument("--rate", type=float, default=Plan.rate, help="things asked for in a second")
     parser.add_argument("--pause", type=float, default=Plan.pause, help="seconds between faults, on the average")
     parser.add_argument("--patience", type=float, default=Plan.patience, help="seconds to come to rest, at most")
     chosen = parser.parse_args(arguments)
     seed = chosen.seed if chosen.seed is not None else time.time_ns() % _LARGEST_SEED
     only = tuple(kind for kind in KINDS if chosen.only is None or kind in chosen.only)
-    return Plan(seed, chosen.kills, only, chosen.brokers, chosen.rate, chosen.pause, chosen.patience)
+    return Plan(seed, chosen.kills, only, chosen.brokers, chosen.at, chosen.rate, chosen.pause, chosen.patience)
 
 
 if __name__ == "__main__":

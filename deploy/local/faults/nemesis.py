@@ -15,6 +15,7 @@ from deploy.local.errors import ProcessFailedError
 from deploy.local.faults.ledger import Ledger
 from deploy.local.faults.plan import KINDS
 from deploy.local.faults.stage import Stage
+from deploy.local.faults.wires import Mode
 from deploy.local.processes import LeashedProcess, Node
 from shared.kit.boundaries import Boundary
 
@@ -44,13 +45,13 @@ class Nemesis:
 
     async def rage(self, stop: asyncio.Event) -> None:
         """Let all faults of the plan come, until they have or `stop` is set; then everything runs again."""
-        plan = self.stage.plan
+        plan, kinds = self.stage.plan, self._possible()
         await self._warmed_up(stop)
         async with asyncio.TaskGroup() as strikes:
             for _ in range(plan.kills):
                 if stop.is_set():
                     break
-                [kind] = self.chance.choices(plan.only, [KINDS[each][0] for each in plan.only])
+                [kind] = self.chance.choices(kinds, [KINDS[each][0] for each in kinds])
                 strikes.create_task(self._strike(kind))
                 pause = min(self.chance.expovariate(1 / plan.pause), plan.pause * 3)
                 with suppress(TimeoutError):
@@ -67,6 +68,13 @@ class Nemesis:
                         await asyncio.to_thread(process.start_again)
             await asyncio.sleep(_LOOK)
 
+    def _possible(self) -> list[str]:
+        """The kinds of the plan for which there is something to break: what others have started is left alone."""
+        nodes = self.stage.stack.nodes
+        away = {kind for kind in ("postgres", "kafka") if not any(name.startswith(kind) for name in nodes)}
+        away |= set() if self.stage.wires else {"network"}
+        return [kind for kind in self.stage.plan.only if kind not in away]
+
     async def _warmed_up(self, stop: asyncio.Event) -> None:
         deadline = time.monotonic() + _WARM_UP_SECONDS
         while self.in_flight() < self.stage.plan.least_in_flight and time.monotonic() < deadline:
@@ -82,6 +90,7 @@ class Nemesis:
             "receiver": self._receiver,
             "postgres": self._postgres,
             "kafka": self._kafka,
+            "network": self._network,
         }
         await strikes[kind]()
 
@@ -125,7 +134,7 @@ class Nemesis:
     def _boundary_of(self, name: str) -> str:
         own = _DELIVERY_BOUNDARIES if name.startswith("webhook_dispatcher") else ()
         times = self.chance.choice([1, 2, 3, 5, 10, 20])
-        return f"{self.chance.choice([*map(str, Boundary), *own])}:{times}"
+        return f"{self.chance.choice(self.stage.plan.at or [*map(str, Boundary), *own])}:{times}"
 
     async def _stop(self) -> None:
         name, process = self._victim()
@@ -158,6 +167,20 @@ class Nemesis:
             await asyncio.to_thread(node.kill)
             await asyncio.sleep(self.chance.uniform(0, 2))
             await _back(node)
+
+    async def _network(self) -> None:
+        wires = self.stage.wires
+        if wires is None:
+            return
+        name = self.chance.choice([each for each in self.stage.services if each in wires.pids()])
+        end = self.chance.choice(["kafka", "postgres"])
+        mode = self.chance.choice(list(Mode))
+        async with self._lock(f"{name} {end}"):
+            seconds = self.chance.uniform(1, self.stage.plan.longest_stop)
+            self._struck("network", name, end=end, mode=mode.value, seconds=round(seconds, 1))
+            wires.suffer(name, end, mode)
+            await asyncio.sleep(seconds)
+            wires.suffer(name, end, None)
 
     async def _healed(self) -> None:
         """Return once everything is ready, or ought to be: what is not shows in what is left."""

@@ -30,6 +30,8 @@ class Plan:
     kills: int
     only: Sequence[str] = tuple(KINDS)
     brokers: int = 1
+    #: where a process is to kill itself; empty: anywhere
+    at: Sequence[str] = ()
     #: things asked of the system in a second, on the average
     rate: float = 30.0
     #: seconds between one fault and the next, on the average
@@ -70,4 +72,6 @@ class Plan:
             parts.append(f"ONLY='{' '.join(self.only)}'")
         if self.brokers > 1:
             parts.append(f"BROKERS={self.brokers}")
+        if self.at:
+            parts.append(f"AT='{' '.join(self.at)}'")
         return " ".join(parts)

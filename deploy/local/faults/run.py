@@ -43,7 +43,8 @@ async def play(stage: Stage, console: Console) -> tuple[Evidence, list[Violation
 
 async def _under_load(stage: Stage, world: World, watch: Watch, console: Console) -> dict[str, int]:
     stop = asyncio.Event()
-    nemesis = Nemesis(stage, world.ledger, watch.in_flight, random.Random(stage.plan.seed + 1))  # noqa: S311
+    chance = random.Random(stage.plan.seed + 1)  # noqa: S311 -- moments, not secrets
+    nemesis = Nemesis(stage, world.ledger, watch.in_flight, chance)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     background = [
         asyncio.create_task(each)

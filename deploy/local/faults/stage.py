@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from deploy.local.faults.plan import Plan
+from deploy.local.faults.wires import End, Wires
+from deploy.local.kafka import Detour
 from deploy.local.loops import together
 from deploy.local.ports import LOOPBACK, free_ports, somebody_listens
 from deploy.local.processes import SERVICE_RANK, Command, LeashedProcess, wait_until
@@ -33,6 +36,8 @@ class Stage:
     hooks: str
     #: the run's own folder: ledger, arrivals, summary
     folder: Path
+    #: what the second replicas reach Kafka and PostgreSQL by; None where the network is left alone
+    wires: Wires | None = None
     #: process -> the most memory seen, in MiB
     memory: dict[str, float] = field(default_factory=dict)
 
@@ -50,17 +55,52 @@ class Stage:
 @contextmanager
 def staged(plan: Plan, folder: Path) -> Iterator[Stage]:
     """Start everything for the length of a `with` block."""
-    environment = _environment(plan)
+    ports = iter(free_ports(2 * plan.brokers + 1))
+    detours = [Detour(next(ports), next(ports)) for _ in range(plan.brokers)] if "network" in plan.only else []
     with (
-        local_stack(brokers=plan.brokers) as stack,
-        running_system(stack, environment=environment) as system,
+        local_stack(brokers=plan.brokers, detours=detours) as stack,
+        running_system(stack, environment=_environment(plan)) as system,
+        _wired(system, detours, next(ports)) as wires,
     ):
         for name in service_names():
-            system.start(name, label=name + _SECOND)
+            system.start(name, label=name + _SECOND, environment=wires.environments.get(name))
         system.clients += [system.create_client(f"client-{number}") for number in range(len(system.clients), _CLIENTS)]
         together(service.wait_ready for service in system.services.values())
         receiver, hooks = _receiver(plan, stack, folder)
-        yield Stage(plan, stack, system, receiver, hooks, folder)
+        yield Stage(plan, stack, system, receiver, hooks, folder, wires.wires)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """How second replicas are told to go by the wires."""
+
+    wires: Wires | None
+    #: service -> what its second replica's environment says otherwise
+    environments: Mapping[str, Mapping[str, str]]
+
+
+@contextmanager
+def _wired(system: RunningSystem, detours: list[Detour], port: int) -> Iterator[Wiring]:
+    nodes = system.stack.nodes
+    # What runs elsewhere, or in containers, knows nothing of second ways.
+    if not detours or not all(isinstance(nodes.get(name), LeashedProcess) for name in ("postgres", "kafka-1")):
+        yield Wiring(None, {})
+        return
+    wires = Wires(lambda: {name: each.pid for name, each in system.services.items() if name.endswith(_SECOND)})
+    ways: dict[int, tuple[End, int]] = {each.advertised: ("kafka", each.port) for each in detours}
+    ways[port] = ("postgres", urlsplit(system.stack.postgres).port or 0)
+    bootstrap = ",".join(f"{LOOPBACK}:{each.advertised}" for each in detours)
+    environments = {
+        name: {"PORTFOLIO_BUS_KAFKA": bootstrap, "PORTFOLIO_BUS_DATABASE_URL": _by_port(dsn, port)}
+        for name, dsn in system.databases.items()
+    }
+    with wires.relaying(ways):
+        yield Wiring(wires, environments)
+
+
+def _by_port(dsn: str, port: int) -> str:
+    parts = urlsplit(dsn)
+    return parts._replace(netloc=f"{parts.username}:{parts.password}@{LOOPBACK}:{port}").geturl()
 
 
 def _environment(plan: Plan) -> dict[str, str]:

@@ -53,7 +53,7 @@ class Upstream:
         method: str,
         path: str,
         body: dict[str, Any] | None = None,
-        **told: Any,  # noqa: ANN401
+        **told: Any,  # noqa: ANN401 -- any JSON
     ) -> Answer:
         """Ask until the answer is final, under one key however often; `told` describes it to the ledger."""
         op = str(uuid4())

@@ -62,7 +62,7 @@ class World:
         message: Command,
         *,
         copies: int = 1,
-        **told: Any,  # noqa: ANN401
+        **told: Any,  # noqa: ANN401 -- any JSON
     ) -> asyncio.Future[dict[str, Any]]:
         """Send a command; the future has its reply, with `accepted`."""
         op = str(uuid4())
@@ -73,7 +73,14 @@ class World:
         await self.sender.send(record, copies=copies)
         return self._replies[op]
 
-    async def publish(self, client: str, event: Message, *, copies: int = 1, **told: Any) -> None:  # noqa: ANN401
+    async def publish(
+        self,
+        client: str,
+        event: Message,
+        *,
+        copies: int = 1,
+        **told: Any,  # noqa: ANN401 -- any JSON
+    ) -> None:
         """Put an event on its topic as an upstream service would; `told` describes it to the ledger."""
         event_id = str(uuid4())
         record = record_of(event, client_id=UUID(client), source=SOURCE, id=event_id)

@@ -59,12 +59,14 @@ def unchanged(evidence: Evidence) -> Iterator[Violation]:
 
 
 def arrived_in_order(evidence: Evidence) -> Iterator[Violation]:
-    """First copies of one account reach an `ordered` subscription in the order in which they were planned."""
-    lines: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    """First copies of one account and topic reach an `ordered` subscription in the order of their planning."""
+    lines: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in evidence.deliveries:
         if row["ordered"] and row["state"] == "DELIVERED":
-            lines[row["subscription_id"], row["account_id"]].append(row)
-    for (_, account), rows in lines.items():
+            # Topics are planned apart, so that their places cross.
+            category = row["event_type"].partition(".")[0]
+            lines[row["subscription_id"], row["account_id"], category].append(row)
+    for (_, account, _), rows in lines.items():
         before = -1.0
         for row in sorted(rows, key=lambda each: each["place"]):
             arrivals = evidence.arrivals_of.get(message_id_of(row))

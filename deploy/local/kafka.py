@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -42,7 +41,7 @@ class Seat:
     port: int
     controller_port: int
     directory_id: str
-    detour: Detour | None = None
+    detours: Sequence[Detour] = ()
 
     @property
     def name(self) -> str:
@@ -57,21 +56,20 @@ def start_kafka(
     *,
     throughput: bool = False,
     lasting: bool = False,
-    detours: Sequence[Detour] = (),
+    detours: Sequence[Sequence[Detour]] = (),
 ) -> tuple[str, list[LeashedProcess]]:
     """Start a cluster of combined brokers and controllers; return its bootstrap servers once all of them serve.
 
     There is a broker for every two `ports`, the first for clients and the second for controllers.
-    Where there are `detours`, one for every broker, clients that come by them stay on them.
+    Every broker may have `detours`; clients that come by the first of one's stay on the first of each.
     `throughput` leaves the JVM its optimising compiler, which is slower to start and faster to run.
     Brokers whose data does not outlast them are killed when the stack ends, the others are asked to end.
     """
     java = [str(find_java()), *_jvm_flags(kafka_jars(), throughput=throughput)]
-    ways = detours or cast("list[Detour | None]", [None] * (len(ports) // 2))
-    pairs = zip(ports[::2], ports[1::2], ways, strict=True)
+    pairs = zip(ports[::2], ports[1::2], detours or [()] * (len(ports) // 2), strict=True)
     seats = [
-        Seat(node_id, port, controller_port, _new_id(), detour)
-        for node_id, (port, controller_port, detour) in enumerate(pairs, start=1)
+        Seat(node_id, port, controller_port, _new_id(), ways)
+        for node_id, (port, controller_port, ways) in enumerate(pairs, start=1)
     ]
     _format(leash, java, directory, seats)
     bootstrap = ",".join(f"{LOOPBACK}:{seat.port}" for seat in seats)
@@ -173,25 +171,19 @@ def shared_settings(copies: int) -> dict[str, object]:
 
 
 def _properties(directory: Path, seat: Seat, seats: Sequence[Seat]) -> str:
+    ways = {"PLAINTEXT": Detour(seat.port, seat.port)}
+    ways |= {f"DETOUR{number}": detour for number, detour in enumerate(seat.detours)}
+    listeners = [f"{name}://{LOOPBACK}:{way.port}" for name, way in ways.items()]
     settings = shared_settings(len(seats)) | {
         "node.id": seat.node_id,
         "controller.quorum.bootstrap.servers": ",".join(f"{LOOPBACK}:{each.controller_port}" for each in seats),
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{seat.port},CONTROLLER://{LOOPBACK}:{seat.controller_port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": ",".join([*listeners, f"CONTROLLER://{LOOPBACK}:{seat.controller_port}"]),
+        "advertised.listeners": ",".join(f"{name}://{LOOPBACK}:{way.advertised}" for name, way in ways.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in (*ways, "CONTROLLER")),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": directory / f"{seat.name}-log",
     }
-    if seat.detour is not None:
-        settings |= _by_detour(settings, seat, seat.detour)
     return "".join(f"{key}={value}\n" for key, value in settings.items())
-
-
-def _by_detour(settings: dict[str, object], seat: Seat, detour: Detour) -> dict[str, object]:
-    return {
-        "listeners": f"{settings['listeners']},DETOUR://{LOOPBACK}:{detour.port}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{seat.port},DETOUR://{LOOPBACK}:{detour.advertised}",
-        "listener.security.protocol.map": f"{settings['listener.security.protocol.map']},DETOUR:PLAINTEXT",
-    }
 
 
 def _new_id() -> str:

@@ -55,12 +55,12 @@ def local_stack(
     brokers: int = 1,
     throughput: bool = False,
     directory: Path | None = None,
-    detours: Sequence[Detour] = (),
+    detours: Sequence[Sequence[Detour]] = (),
 ) -> Iterator[Stack]:
     """Serve Kafka and PostgreSQL for the length of a `with` block; nothing of it is left afterwards.
 
     `throughput` lets the broker's JVM optimise: for measuring. A named `directory` keeps data and ports for the next
-    time. `detours` are second ways to the brokers that are processes of this machine.
+    time. `detours` are other ways to each of the brokers, where these are processes of this machine.
     Raises StackUnavailableError, whose message says what is missing and how to supply it.
     """
     with ExitStack() as cleanup:

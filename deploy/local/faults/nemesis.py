@@ -172,8 +172,7 @@ class Nemesis:
         wires = self.stage.wires
         if wires is None:
             return
-        name = self.chance.choice([each for each in self.stage.services if each in wires.pids()])
-        end = self.chance.choice(["kafka", "postgres"])
+        name, end = self.chance.choice(sorted({(way.owner, way.end) for way in wires.ways}))
         mode = self.chance.choice(list(Mode))
         async with self._lock(f"{name} {end}"):
             seconds = self.chance.uniform(1, self.stage.plan.longest_stop)

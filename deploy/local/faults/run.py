@@ -53,6 +53,7 @@ async def _under_load(stage: Stage, world: World, watch: Watch, console: Console
     try:
         await prepare(world, stage.plan, stage.hooks)
         driving = asyncio.create_task(drive(world, stage.plan))
+        driving.add_done_callback(lambda _: stop.set())  # nothing is to be broken without a load
         await nemesis.rage(stop)
         world.over.set()
         console.print("all faults have come; waiting until everything rests …")

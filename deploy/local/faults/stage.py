@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.local.faults.plan import Plan
-from deploy.local.faults.wires import End, Wires
+from deploy.local.faults.wires import Way, Wires
 from deploy.local.kafka import Detour
 from deploy.local.loops import together
 from deploy.local.ports import LOOPBACK, free_ports, somebody_listens
@@ -55,12 +55,11 @@ class Stage:
 @contextmanager
 def staged(plan: Plan, folder: Path) -> Iterator[Stage]:
     """Start everything for the length of a `with` block."""
-    ports = iter(free_ports(2 * plan.brokers + 1))
-    detours = [Detour(next(ports), next(ports)) for _ in range(plan.brokers)] if "network" in plan.only else []
+    detours = _detours(plan) if "network" in plan.only else []
     with (
         local_stack(brokers=plan.brokers, detours=detours) as stack,
         running_system(stack, environment=_environment(plan)) as system,
-        _wired(system, detours, next(ports)) as wires,
+        _wired(system, detours) as wires,
     ):
         for name in service_names():
             system.start(name, label=name + _SECOND, environment=wires.environments.get(name))
@@ -79,22 +78,32 @@ class Wiring:
     environments: Mapping[str, Mapping[str, str]]
 
 
+def _detours(plan: Plan) -> list[list[Detour]]:
+    """For each broker a way of its own for each service's second replica."""
+    services = len(service_names())
+    ports = iter(free_ports(2 * services * plan.brokers))
+    return [[Detour(next(ports), next(ports)) for _ in range(services)] for _ in range(plan.brokers)]
+
+
 @contextmanager
-def _wired(system: RunningSystem, detours: list[Detour], port: int) -> Iterator[Wiring]:
+def _wired(system: RunningSystem, detours: list[list[Detour]]) -> Iterator[Wiring]:
     nodes = system.stack.nodes
-    # What runs elsewhere, or in containers, knows nothing of second ways.
+    # What runs elsewhere, or in containers, knows nothing of other ways.
     if not detours or not all(isinstance(nodes.get(name), LeashedProcess) for name in ("postgres", "kafka-1")):
         yield Wiring(None, {})
         return
-    wires = Wires(lambda: {name: each.pid for name, each in system.services.items() if name.endswith(_SECOND)})
-    ways: dict[int, tuple[End, int]] = {each.advertised: ("kafka", each.port) for each in detours}
-    ways[port] = ("postgres", urlsplit(system.stack.postgres).port or 0)
-    bootstrap = ",".join(f"{LOOPBACK}:{each.advertised}" for each in detours)
-    environments = {
-        name: {"PORTFOLIO_BUS_KAFKA": bootstrap, "PORTFOLIO_BUS_DATABASE_URL": _by_port(dsn, port)}
-        for name, dsn in system.databases.items()
-    }
-    with wires.relaying(ways):
+    postgres = urlsplit(system.stack.postgres).port or 0
+    ways: list[Way] = []
+    environments = {}
+    services = zip(system.databases.items(), free_ports(len(system.databases)), strict=True)
+    for number, ((name, dsn), port) in enumerate(services):
+        mine = [broker[number] for broker in detours]
+        ways += [Way(each.advertised, name + _SECOND, "kafka", each.port) for each in mine]
+        ways.append(Way(port, name + _SECOND, "postgres", postgres))
+        bootstrap = ",".join(f"{LOOPBACK}:{each.advertised}" for each in mine)
+        environments[name] = {"PORTFOLIO_BUS_KAFKA": bootstrap, "PORTFOLIO_BUS_DATABASE_URL": _by_port(dsn, port)}
+    wires = Wires(ways)
+    with wires.relaying():
         yield Wiring(wires, environments)
 
 

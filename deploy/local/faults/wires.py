@@ -2,19 +2,17 @@
 
 Toxiproxy would do this, but its server comes from no package registry that a laptop with Python is asked to have, and
 what there is on PyPI is unmaintained or cannot be told anything while it runs. It needs no more than this: every
-connection goes through here, and whose it is shows from the process that holds its other end.
+connection goes through here, by a port that only one process is told of.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-import psutil
 
 from deploy.local.ports import LOOPBACK
 
@@ -52,12 +50,21 @@ class Wire:
         self.outer.transport.abort()
 
 
+@dataclass(frozen=True)
+class Way:
+    """From a port that one process is told of to one of its ends."""
+
+    port: int
+    owner: str
+    end: End
+    behind: int
+
+
 @dataclass
 class Wires:
     """All of them, and what they suffer; runs in a thread of its own."""
 
-    #: process -> its pid at this moment
-    pids: Callable[[], Mapping[str, int]]
+    ways: Collection[Way]
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _wires: set[Wire] = field(default_factory=set)
     _modes: dict[tuple[str, End], Mode] = field(default_factory=dict)
@@ -67,17 +74,19 @@ class Wires:
         self._loop.call_soon_threadsafe(self._suffer, owner, end, mode)
 
     @contextmanager
-    def relaying(self, ways: Mapping[int, tuple[End, int]]) -> Iterator[None]:
-        """Relay for the length of a `with` block: port -> what it leads to, and the port behind it."""
+    def relaying(self) -> Iterator[None]:
+        """Relay for the length of a `with` block."""
         thread = threading.Thread(target=self._loop.run_forever, name="wires", daemon=True)
         thread.start()
         try:
-            for port, (end, behind) in ways.items():
-                asyncio.run_coroutine_threadsafe(self._listen(port, end, behind), self._loop).result()
+            for way in self.ways:
+                asyncio.run_coroutine_threadsafe(self._listen(way), self._loop).result()
             yield
         finally:
+            asyncio.run_coroutine_threadsafe(self._ended(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join()
+            self._loop.close()
 
     def _suffer(self, owner: str, end: End, mode: Mode | None) -> None:
         before = self._modes.pop((owner, end), None)
@@ -87,23 +96,22 @@ class Wires:
             for wire in [each for each in self._wires if (each.owner, each.end) == (owner, end)]:
                 wire.abort()
 
-    async def _listen(self, port: int, end: End, behind: int) -> None:
+    async def _listen(self, way: Way) -> None:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(OSError):
-                await self._relay(end, behind, reader, writer)
+                await self._relay(way, reader, writer)
             writer.transport.abort()
 
-        await asyncio.start_server(connected, LOOPBACK, port)
+        await asyncio.start_server(connected, LOOPBACK, way.port)
 
-    async def _relay(self, end: End, behind: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        owner = await asyncio.to_thread(_owner_of, writer.get_extra_info("peername")[1], self.pids())
-        if self._modes.get((owner, end)) is Mode.CUT:
+    async def _relay(self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._modes.get((way.owner, way.end)) is Mode.CUT:
             return
-        answers, asks = await asyncio.open_connection(LOOPBACK, behind)
-        wire = Wire(owner, end, asks, writer)
+        answers, asks = await asyncio.open_connection(LOOPBACK, way.behind)
+        wire = Wire(way.owner, way.end, asks, writer)
         self._wires.add(wire)
         try:
-            pumps = [asyncio.create_task(self._pump(wire, *way)) for way in ((reader, asks), (answers, writer))]
+            pumps = [asyncio.create_task(self._pump(wire, *ends)) for ends in ((reader, asks), (answers, writer))]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in pumps:
                 pump.cancel()
@@ -111,6 +119,13 @@ class Wires:
         finally:
             self._wires.discard(wire)
             wire.abort()
+
+    async def _ended(self) -> None:
+        """End whatever runs in the thread besides this."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _pump(self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
@@ -120,12 +135,3 @@ class Wires:
                 await asyncio.sleep(_LOOK)
             writer.write(chunk)
             await writer.drain()
-
-
-def _owner_of(port: int, pids: Mapping[str, int]) -> str:
-    """The process that holds this end of a connection; empty where it is none of these."""
-    for name, pid in pids.items():
-        with suppress(psutil.Error):
-            if any(each.laddr and each.laddr.port == port for each in psutil.Process(pid).net_connections("tcp4")):
-                return name
-    return ""

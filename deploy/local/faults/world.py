@@ -67,11 +67,12 @@ class World:
         """Send a command; the future has its reply, with `accepted`."""
         op = str(uuid4())
         record = record_of(message, client_id=UUID(client), source=SOURCE, id=op)
-        self._replies[op] = asyncio.get_running_loop().create_future()
+        replied = self._replies[op] = asyncio.get_running_loop().create_future()
         kind = type(message).__name__
         self.ledger.write("asked", op=op, via="command", client=client, command=kind, copies=copies, **told)
         await self.sender.send(record, copies=copies)
-        return self._replies[op]
+        # It may have come, and be forgotten, while the copies were still being sent.
+        return replied
 
     async def publish(
         self,

@@ -19,6 +19,7 @@ from deploy.local.ports import LOOPBACK
 _CHUNK = 65_536
 _SLOW_SECONDS = 0.3
 _LOOK = 0.1
+_END_SECONDS = 3.0
 
 #: what a connection leads to, `kafka` or `postgres`
 End = str
@@ -67,6 +68,7 @@ class Wires:
     ways: Collection[Way]
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _wires: set[Wire] = field(default_factory=set)
+    _servers: list[asyncio.Server] = field(default_factory=list)
     _modes: dict[tuple[str, End], Mode] = field(default_factory=dict)
 
     def suffer(self, owner: str, end: End, mode: Mode | None) -> None:
@@ -102,7 +104,7 @@ class Wires:
                 await self._relay(way, reader, writer)
             writer.transport.abort()
 
-        await asyncio.start_server(connected, LOOPBACK, way.port)
+        self._servers.append(await asyncio.start_server(connected, LOOPBACK, way.port))
 
     async def _relay(self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._modes.get((way.owner, way.end)) is Mode.CUT:
@@ -121,11 +123,14 @@ class Wires:
             wire.abort()
 
     async def _ended(self) -> None:
-        """End whatever runs in the thread besides this."""
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        """Let whatever runs in the thread come to its end."""
+        for server in self._servers:
+            server.close()
+        self._modes.clear()
+        for wire in list(self._wires):
+            wire.abort()
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=_END_SECONDS)
 
     async def _pump(self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test up check bench fuzz lock wheel
+.PHONY: help demo test up check bench fuzz faults mutants lock wheel
 
 help:
 	@echo 'make demo    tell the story end to end on a real Kafka and PostgreSQL, with evidence at each step'
@@ -13,6 +13,8 @@ help:
 	@echo 'make check   ruff, mypy --strict, import-linter'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make fuzz    ask everything of every operation, a quarter of an hour at most; SEED=… repeats a run'
+	@echo 'make faults  kill, stop and cut off everything under load, 100 times, and account for every item; KILLS=… SEED=…'
+	@echo 'make mutants put defects into a copy of the sources, and see that the faults or a test catch each; an hour'
 	@echo 'make wheel   build the contracts for upstream services into dist/'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
 	@echo
@@ -39,6 +41,13 @@ bench: .venv/.ready
 
 fuzz: .venv/.ready
 	@$(BIN)/python -m deploy.local.fuzz $(if $(SEED),--seed $(SEED))
+
+faults: .venv/.ready
+	@$(BIN)/python -m deploy.local.faults $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(AT),--at $(AT)) $(if $(BROKERS),--brokers $(BROKERS))
+
+mutants: .venv/.ready
+	@$(BIN)/python -m deploy.local.faults.mutants $(NAMES)
 
 wheel: .venv/.ready
 	@cd deploy/contracts && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist

@@ -26,6 +26,14 @@ _ANSWER_SECONDS = 5
 
 
 @dataclass(frozen=True)
+class Detour:
+    """A second way to a broker: a port that it listens on, and the port that its clients are told instead."""
+
+    port: int
+    advertised: int
+
+
+@dataclass(frozen=True)
 class Seat:
     """One broker's place in the cluster."""
 
@@ -33,6 +41,7 @@ class Seat:
     port: int
     controller_port: int
     directory_id: str
+    detours: Sequence[Detour] = ()
 
     @property
     def name(self) -> str:
@@ -41,17 +50,27 @@ class Seat:
 
 
 def start_kafka(
-    leash: Leash, directory: Path, ports: Sequence[int], *, throughput: bool = False, lasting: bool = False
+    leash: Leash,
+    directory: Path,
+    ports: Sequence[int],
+    *,
+    throughput: bool = False,
+    lasting: bool = False,
+    detours: Sequence[Sequence[Detour]] = (),
 ) -> tuple[str, list[LeashedProcess]]:
     """Start a cluster of combined brokers and controllers; return its bootstrap servers once all of them serve.
 
     There is a broker for every two `ports`, the first for clients and the second for controllers.
+    Every broker may have `detours`; clients that come by the first of one's stay on the first of each.
     `throughput` leaves the JVM its optimising compiler, which is slower to start and faster to run.
     Brokers whose data does not outlast them are killed when the stack ends, the others are asked to end.
     """
     java = [str(find_java()), *_jvm_flags(kafka_jars(), throughput=throughput)]
-    pairs = zip(ports[::2], ports[1::2], strict=True)
-    seats = [Seat(node_id, *pair, _new_id()) for node_id, pair in enumerate(pairs, start=1)]
+    pairs = zip(ports[::2], ports[1::2], detours or [()] * (len(ports) // 2), strict=True)
+    seats = [
+        Seat(node_id, port, controller_port, _new_id(), ways)
+        for node_id, (port, controller_port, ways) in enumerate(pairs, start=1)
+    ]
     _format(leash, java, directory, seats)
     bootstrap = ",".join(f"{LOOPBACK}:{seat.port}" for seat in seats)
 
@@ -152,11 +171,15 @@ def shared_settings(copies: int) -> dict[str, object]:
 
 
 def _properties(directory: Path, seat: Seat, seats: Sequence[Seat]) -> str:
+    ways = {"PLAINTEXT": Detour(seat.port, seat.port)}
+    ways |= {f"DETOUR{number}": detour for number, detour in enumerate(seat.detours)}
+    listeners = [f"{name}://{LOOPBACK}:{way.port}" for name, way in ways.items()]
     settings = shared_settings(len(seats)) | {
         "node.id": seat.node_id,
         "controller.quorum.bootstrap.servers": ",".join(f"{LOOPBACK}:{each.controller_port}" for each in seats),
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{seat.port},CONTROLLER://{LOOPBACK}:{seat.controller_port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": ",".join([*listeners, f"CONTROLLER://{LOOPBACK}:{seat.controller_port}"]),
+        "advertised.listeners": ",".join(f"{name}://{LOOPBACK}:{way.advertised}" for name, way in ways.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in (*ways, "CONTROLLER")),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": directory / f"{seat.name}-log",
     }

@@ -210,8 +210,12 @@ class LeashedProcess:
         """Start it again with the same command and return once it serves; a running one is killed first."""
         if self.alive():
             self.kill()
-        self._pid = self._leash.start(self.command, self._key)
+        self.start_again()
         self.wait_ready()
+
+    def start_again(self) -> None:
+        """Start one that has ended again, with the command that it has now; it may not be ready yet."""
+        self._pid = self._leash.start(self.command, self._key)
 
     def _wait_gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

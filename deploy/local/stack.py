@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy.local.containers import Containers
 from deploy.local.errors import ArtefactRefusedError, ProcessFailedError, StackUnavailableError
-from deploy.local.kafka import start_kafka
+from deploy.local.kafka import Detour, start_kafka
 from deploy.local.loops import together
 from deploy.local.ports import kept_ports
 from deploy.local.postgres import make_database, start_postgres
@@ -50,11 +50,18 @@ class Stack:
 
 
 @contextmanager
-def local_stack(*, brokers: int = 1, throughput: bool = False, directory: Path | None = None) -> Iterator[Stack]:
+def local_stack(
+    *,
+    brokers: int = 1,
+    throughput: bool = False,
+    directory: Path | None = None,
+    detours: Sequence[Sequence[Detour]] = (),
+) -> Iterator[Stack]:
     """Serve Kafka and PostgreSQL for the length of a `with` block; nothing of it is left afterwards.
 
     `throughput` lets the broker's JVM optimise: for measuring. A named `directory` keeps data and ports for the next
-    time. Raises StackUnavailableError, whose message says what is missing and how to supply it.
+    time. `detours` are other ways to each of the brokers, where these are processes of this machine.
+    Raises StackUnavailableError, whose message says what is missing and how to supply it.
     """
     with ExitStack() as cleanup:
         place = _place(directory)
@@ -70,7 +77,9 @@ def local_stack(*, brokers: int = 1, throughput: bool = False, directory: Path |
                 "Apache Kafka",
                 KAFKA_VARIABLE,
                 (lambda: containers.start_kafka(brokers)) if containers else None,
-                lambda: start_kafka(leash, place, ports[1:], throughput=throughput, lasting=directory is not None),
+                lambda: start_kafka(
+                    leash, place, ports[1:], throughput=throughput, lasting=directory is not None, detours=detours
+                ),
             )
 
         def postgres() -> tuple[str, Sequence[Node]]:

@@ -18,6 +18,7 @@ from shared.kit.unit_of_work import Database
 Reader = Annotated[Principal, Depends(requires("webhooks:read"))]
 DeliveryPage = Annotated[Page, Depends(paged_by("created_at", order="desc"))]
 AttemptPage = Annotated[Page, Depends(paged_by("number", kinds={"number": int}))]
+OfSubscription = Annotated[UUID | None, Query(description="only those for this subscription")]
 OfAccount = Annotated[UUID | None, Query(description="only those about this account")]
 InState = Annotated[DeliveryState | None, Query(description="only those in this state")]
 OfType = Annotated[WebhookType | None, Query(description="only those of this type")]
@@ -96,12 +97,13 @@ def delivery_routes(database: Database) -> APIRouter:
         reader: Reader,
         page: DeliveryPage,
         planned: Planned,
+        subscription_id: OfSubscription = None,
         account_id: OfAccount = None,
         state: InState = None,
         event_type: OfType = None,
         event_id: OfEvent = None,
     ) -> Listing[DeliveryShown]:
-        of = None, account_id, event_id, event_type, state
+        of = subscription_id, account_id, event_id, event_type, state
         wanted = DeliveryFilter(*of, planned.since, planned.before)
         async with database.reading() as connection:
             part = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)

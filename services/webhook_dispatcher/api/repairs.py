@@ -72,7 +72,7 @@ def repair_routes(database: Database) -> APIRouter:
             use_cases.StoppedForGood,
             use_cases.Discarded,
             use_cases.TooLargeToSend,
-            use_cases.SubscriptionDisabledAlready,
+            use_cases.SubscriptionSwitchedOff,
         ),
         summary="Send a delivery again, with the same webhook-id and body",
     )
@@ -92,7 +92,7 @@ def repair_routes(database: Database) -> APIRouter:
         tags=["webhooks"],
         response_model=RecoveryShown,
         responses=refuses(
-            use_cases.SubscriptionNotFound, use_cases.SubscriptionDisabledAlready, use_cases.RecoveryUnderWay
+            use_cases.SubscriptionNotFound, use_cases.SubscriptionSwitchedOff, use_cases.RecoveryUnderWay
         ),
         summary="Send again what has failed in a window of time",
     )

@@ -51,8 +51,8 @@ _KEPT = """
     more_event_ids, more_event_types, gated, configuration_version, body, attempts, created_at
 """
 
-#: A body that may have been sent is frozen: with room for one event, nothing joins it any more. The subscription's
-#: present wish decides about order, its old place about where in the line it stands.
+#: A body that may have been sent is frozen: with room for one event, nothing joins it any more. In its old place it
+#: goes before whatever still waits of its account, where that matters.
 _REOPEN = text(
     f"""
     WITH gone AS (

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, column, select, table, text
+from sqlalchemy import RowMapping, Select, column, literal_column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.webhook_dispatcher.domain import DeliveryState, Reason
@@ -62,6 +62,8 @@ _SEEN = """
 _NAMES = tuple(name.strip() for name in _SEEN.split(","))
 
 _DELIVERIES = table("deliveries", *(column(name) for name in _NAMES))
+
+_SUBSCRIPTIONS = table("subscriptions", column("id"), column("client_id"))
 
 _ONE = text(f"SELECT {_SEEN} FROM deliveries WHERE id = :id AND client_id = :client_id")  # noqa: S608 -- our columns
 
@@ -136,7 +138,14 @@ def _driven(client_id: UUID, wanted: DeliveryFilter) -> tuple[Select[Any], Condi
 
 
 def _having(conditions: Conditions) -> Select[Any]:
-    return select(_DELIVERIES).where(*(_DELIVERIES.c[name] == value for name, value in conditions.items()))
+    rows = select(_DELIVERIES).where(*(_DELIVERIES.c[name] == value for name, value in conditions.items()))
+    if "subscription_id" not in conditions:
+        return rows
+    # Asked once, before anything is read: of another client's subscription there would be much to read for nothing.
+    named = {"id": conditions["subscription_id"], "client_id": conditions["client_id"]}
+    return rows.where(
+        select(literal_column("1")).where(*(_SUBSCRIPTIONS.c[name] == value for name, value in named.items())).exists()
+    )
 
 
 def _in_states(rows: Select[Any], state: DeliveryState | None) -> Select[Any]:

@@ -11,7 +11,7 @@ from shared.kit.paging import Page, Part
 from shared.kit.refusals import Conflict, FieldError, InvalidRequest, NotFound
 from shared.kit.unit_of_work import Database, UnitOfWork
 
-from .resending import SubscriptionDisabledAlready, ask_the_gate
+from .resending import SubscriptionSwitchedOff, ask_the_gate
 from .subscriptions import read_subscription
 
 
@@ -30,7 +30,7 @@ class RecoveryOver(Conflict):
 async def recover(work: UnitOfWork, subscription_id: UUID, since: datetime, until: datetime | None) -> RecoveryRow:
     """Begin to send again what was planned for the client's subscription in the window and has failed.
 
-    The window ends now at the latest. Raises InvalidRequest, SubscriptionNotFound, SubscriptionDisabledAlready and
+    The window ends now at the latest. Raises InvalidRequest, SubscriptionNotFound, SubscriptionSwitchedOff and
     RecoveryUnderWay.
     """
     if until is not None and until < since:
@@ -38,7 +38,7 @@ async def recover(work: UnitOfWork, subscription_id: UUID, since: datetime, unti
     client_id = work.cause.client_id
     await read_subscription(work.connection, client_id, subscription_id)
     if not await storage.hold_enabled(work.connection, subscription_id):
-        raise SubscriptionDisabledAlready
+        raise SubscriptionSwitchedOff
     begun = await storage.add_recovery(work.connection, client_id, new_id(), subscription_id, (since, until))
     if begun is None:
         raise RecoveryUnderWay

@@ -28,7 +28,7 @@ class TooLargeToSend(Conflict):
     """The event is larger than the body of a webhook may be."""
 
 
-class SubscriptionDisabledAlready(Conflict):
+class SubscriptionSwitchedOff(Conflict):
     """The subscription is switched off or deleted: nothing is sent to it."""
 
 
@@ -44,7 +44,7 @@ async def resend(work: UnitOfWork, delivery_id: UUID) -> DeliveryRow:
     """Let the client's delivery wait again, whether it has failed or was delivered; answers it as it is then.
 
     Raises DeliveryNotFound, StillOpen, StoppedForGood (see `note_stopped`), Discarded, TooLargeToSend and
-    SubscriptionDisabledAlready.
+    SubscriptionSwitchedOff.
     """
     client_id = work.cause.client_id
     ended = await storage.ended_delivery(work.connection, client_id, delivery_id)
@@ -58,7 +58,7 @@ async def resend(work: UnitOfWork, delivery_id: UUID) -> DeliveryRow:
     if not passed:
         raise StoppedForGood
     if not await storage.hold_enabled(work.connection, ended.subscription_id):
-        raise SubscriptionDisabledAlready
+        raise SubscriptionSwitchedOff
     if not await storage.reopen(work.connection, passed):
         # Somebody else was faster.
         raise StillOpen

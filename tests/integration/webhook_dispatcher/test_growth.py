@@ -66,6 +66,10 @@ async def test_replicas_may_keep_the_partitions_at_once(world: World) -> None:
     await asyncio.gather(*[use_cases.keep_deliveries(world.database, later) for _ in range(3)])
 
     assert len(await partitions(world, "attempts")) == len(before) + 2
+    indexes = await world.rows(
+        "SELECT DISTINCT count(*) AS n FROM pg_indexes WHERE tablename LIKE 'deliveries_ended_2%' GROUP BY tablename"
+    )
+    assert len(indexes) == 1, "a partition that is made later has the same indexes as those of the migration"
 
 
 async def test_what_ends_after_an_outage_of_weeks_is_kept_and_finds_its_partition_later(world: World) -> None:
@@ -235,6 +239,7 @@ async def test_a_search_costs_little_whatever_it_asks_for_and_however_much_there
         DeliveryFilter(account_id=account_id),
         DeliveryFilter(event_id="an-event-of-a-package"),
         DeliveryFilter(event_id="77"),
+        DeliveryFilter(subscription_id=any_of),
         DeliveryFilter(state=DeliveryState.FAILED),
         DeliveryFilter(state=DeliveryState.WAITING),
         DeliveryFilter(state=DeliveryState.DELIVERED),
@@ -291,6 +296,7 @@ async def test_a_search_finds_by_each_filter_what_is_there_and_goes_on_where_it_
     world.client_id, mine = stranger.client_id, world.client_id
     assert await found(account_id=account_id) == []
     assert await found(event_id=placed[2].envelope.id) == []
+    assert await found(subscription_id=first) == []
     world.client_id = mine
     # However few rows a page may look at, all of them are found in the end.
     monkeypatch.setattr(listing, "MOST_LOOKED_AT", 2)

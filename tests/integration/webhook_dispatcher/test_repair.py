@@ -143,7 +143,7 @@ async def test_what_cannot_be_sent_again_is_refused_with_its_reason(world: World
             await resent(client, id_)
     await end_all(world)
     await world.rows("UPDATE subscriptions SET enabled = false WHERE id = :id RETURNING id", id=subscribed.id)
-    with pytest.raises(use_cases.SubscriptionDisabledAlready):
+    with pytest.raises(use_cases.SubscriptionSwitchedOff):
         await resent(world, delivery.id)
     await world.rows("UPDATE subscriptions SET enabled = true WHERE id = :id RETURNING id", id=subscribed.id)
     await resent(world, delivery.id)

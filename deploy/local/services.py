@@ -43,10 +43,11 @@ class ServiceProcess(LeashedProcess):
     def __init__(self, stack: Stack, command: Command, url: str) -> None:
         """Start `command`, which serves HTTP under `url`."""
         self.url = url
-        address = url.removeprefix("http://")
-        super().__init__(
-            stack.leash, command, lambda it: wait_until(it, lambda: _is_ready(address), seconds=_READY_SECONDS)
-        )
+        super().__init__(stack.leash, command, lambda it: wait_until(it, self.is_ready, seconds=_READY_SECONDS))
+
+    def is_ready(self) -> bool:
+        """Ask it once whether it is ready."""
+        return _is_ready(self.url.removeprefix("http://"))
 
 
 @dataclass(frozen=True)

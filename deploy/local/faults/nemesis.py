@@ -17,11 +17,17 @@ from deploy.local.faults.plan import KINDS
 from deploy.local.faults.stage import Stage
 from deploy.local.faults.wires import Mode
 from deploy.local.processes import LeashedProcess, Node
+from deploy.local.services import ServiceProcess
 from shared.kit.boundaries import Boundary
 
 _LOOK = 0.3
 #: how long a process may take to come to the boundary at which it is to die
 _BOUNDARY_SECONDS = 25.0
+#: how many wounds may be open at a time: on a machine that is slow to start a process, more would leave nothing alive
+_AT_ONCE = 3
+#: how long a process that was started again counts as wounded while it is not ready, where that is waited for at all
+_READY_SECONDS = 30.0
+_IMPATIENT = 0.25
 #: what is left of it once all faults have come
 _HEAL_SECONDS = 90.0
 _WARM_UP_SECONDS = 60.0
@@ -47,12 +53,14 @@ class Nemesis:
         """Let all faults of the plan come, until they have or `stop` is set; then everything runs again."""
         plan, kinds = self.stage.plan, self._possible()
         await self._warmed_up(stop)
+        wounds = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as strikes:
             for _ in range(plan.kills):
+                await wounds.acquire()
                 if stop.is_set():
                     break
                 [kind] = self.chance.choices(kinds, [KINDS[each][0] for each in kinds])
-                strikes.create_task(self._strike(kind))
+                strikes.create_task(self._strike(kind)).add_done_callback(lambda _: wounds.release())
                 pause = min(self.chance.expovariate(1 / plan.pause), plan.pause * 3)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
@@ -101,7 +109,7 @@ class Nemesis:
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
-    def _victim(self) -> tuple[str, LeashedProcess]:
+    def _victim(self) -> tuple[str, ServiceProcess]:
         """A service's process that nobody else breaks at the moment, if there is one."""
         free = [name for name in self.stage.services if not self._lock(name).locked()]
         name = self.chance.choice(free or list(self.stage.services))
@@ -113,7 +121,15 @@ class Nemesis:
             self._struck("kill", name)
             await asyncio.to_thread(process.kill)
             await asyncio.sleep(self.chance.uniform(0, 3))
-            await asyncio.to_thread(process.start_again)
+            await self._again(process)
+
+    async def _again(self, process: ServiceProcess) -> None:
+        """Start it again; mostly it is left alone until it serves, and sometimes it is struck while it starts."""
+        await asyncio.to_thread(process.start_again)
+        if self.chance.random() > _IMPATIENT:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_READY_SECONDS):
+                    await _ready(process)
 
     async def _boundary(self) -> None:
         """Have a process die between two of its own steps: started again so that it kills itself there."""
@@ -126,10 +142,10 @@ class Nemesis:
             await asyncio.to_thread(process.start_again)
             process.command = plain
             died = await _ended(process, _BOUNDARY_SECONDS)
-            self._struck("boundary", name, at=where, died=died)
+            self._struck("boundary", name, where=where, died=died)
             if not died:
                 await asyncio.to_thread(process.kill)
-            await asyncio.to_thread(process.start_again)
+            await self._again(process)
 
     def _boundary_of(self, name: str) -> str:
         own = _DELIVERY_BOUNDARIES if name.startswith("webhook_dispatcher") else ()
@@ -202,14 +218,23 @@ async def _back(node: Node) -> None:
     """Start it until it serves: what is left of a killed one may be in its way for a moment."""
     while True:
         try:
-            return await asyncio.to_thread(node.restart)
+            return await asyncio.to_thread(_started_again, node)
         except ProcessFailedError:
             await asyncio.sleep(_LOOK)
 
 
-async def _ready(process: LeashedProcess) -> None:
+def _started_again(node: Node) -> None:
+    if not isinstance(node, LeashedProcess):
+        node.restart()
+        return
+    # One that is only slow to start is not to be killed for it.
+    if not node.alive():
+        node.start_again()
+    node.wait_ready()
+
+
+async def _ready(process: ServiceProcess) -> None:
     while True:
-        try:
-            return await asyncio.to_thread(process.wait_ready)
-        except ProcessFailedError:
-            await asyncio.sleep(_LOOK)
+        if await asyncio.to_thread(process.is_ready):
+            return
+        await asyncio.sleep(_LOOK)

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -27,11 +28,14 @@ from shared.kit.kafka import Kafka
 
 _TELL_SECONDS = 5.0
 _LOOK = 1.0
+_THREADS = 32
 
 
 async def play(stage: Stage, console: Console) -> tuple[Evidence, list[Violation]]:
     """Let it happen, wait until all rests, and look; Ctrl-C ends the load early, and what was seen is still told."""
     kafka = Kafka(stage.stack.kafka, client_id="faults")
+    # Several faults wait for processes at a time, each in a thread.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     with Ledger(stage.folder / "ledger.jsonl") as ledger:
         watch = Watch(stage, ledger, kafka)
         async with _world(stage, kafka, ledger) as world:

@@ -102,6 +102,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
+            # The connection that was used last has its statements prepared, and its memory warm.
+            pool_use_lifo=True,
             # Errors go to the log, and what was asked for does not.
             hide_parameters=True,
             connect_args={

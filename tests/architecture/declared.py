@@ -12,8 +12,8 @@ NOUNS = {
     ),
     "services/webhook_dispatcher": (
         "addresses agenda attempts backoff boundaries claims clients copies deliveries delivery dialling endings "
-        "endpoints event_types gate housekeeping outcomes package packages partitions planning recording retention "
-        "returns sender sending signing slots subscriptions"
+        "endpoints event_types exchange gate housekeeping outcomes package packages partitions planning recording "
+        "retention returns sender sending signing slots subscriptions targets"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

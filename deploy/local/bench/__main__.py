@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.bench.accounts import Bench
+from deploy.local.bench.backlogs import backlog, isolation
 from deploy.local.bench.deletions import DELETIONS, deletions_at_a_rate, one_large_deletion
 from deploy.local.bench.deliveries import deliveries
 from deploy.local.bench.figures import Figure
@@ -30,7 +31,7 @@ from deploy.local.stack import local_stack
 from shared.kit.kafka import Kafka
 
 RESULTS = Path("bench-results")
-MEASUREMENTS = ("idle", "one-deletion", "deletions", "requests", "flood", "deliveries")
+MEASUREMENTS = ("idle", "one-deletion", "deletions", "requests", "flood", "deliveries", "isolation", "backlog")
 
 Measurement = Callable[[], Awaitable[list[Figure]]]
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     console.print("starting Kafka, PostgreSQL and the services …")
     try:
-        with local_stack() as stack, running_system(stack) as system:
+        with local_stack(throughput=True) as stack, running_system(stack) as system:
             figures = asyncio.run(_measure(system, chosen, console))
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
@@ -65,6 +66,8 @@ async def _measure(system: RunningSystem, chosen: argparse.Namespace, console: C
             "requests": lambda: requests(system, upstream, runs),
             "flood": lambda: flood(bench, kafka, runs, chosen.refused),
             "deliveries": lambda: deliveries(system, upstream, kafka, runs),
+            "isolation": lambda: isolation(system, upstream, kafka, runs),
+            "backlog": lambda: backlog(system, upstream, kafka),
         }
         figures: list[Figure] = []
         for name in chosen.only or measurements:

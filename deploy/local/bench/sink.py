@@ -1,6 +1,7 @@
 """A subscriber that does nothing: it answers 200 as fast as it can, and tells when requests came and how late.
 
-Run as `python -m deploy.local.bench.sink PORT`. GET answers what came since the last GET, as JSON.
+Run as `python -m deploy.local.bench.sink PORT`. GET answers what came since the last GET, as JSON. What is posted to
+`/hang` is never answered.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class _Connection(asyncio.Protocol):
             self._came = self._came[end + 4 + length :]
             if head.startswith(b"GET"):
                 self._transport.write(self._counter.answer())
-            else:
+            elif not head.startswith(b"POST /hang"):
                 self._counter.note(body)
                 self._transport.write(_OK)
 

@@ -55,10 +55,10 @@ class Report:
 def reports_of(attempts: Iterable[tuple[UUID, Attempt]]) -> list[Report]:
     """Sum up attempts by subscription; one report for each, in the order of their ids."""
     found: dict[UUID, Report] = {}
-    for subscription_id, attempt in sorted(attempts, key=lambda each: (each[0], each[1].finished_at)):
+    for subscription_id, attempt in sorted(attempts, key=lambda each: each[1].finished_at):
         known = found.get(subscription_id, Report(subscription_id, None, delivered=False, failures=0))
         found[subscription_id] = _after(known, attempt)
-    return list(found.values())
+    return [found[each] for each in sorted(found)]
 
 
 def _after(known: Report, attempt: Attempt) -> Report:

@@ -23,7 +23,8 @@ _PLAN = text(
                             package_size, more_event_ids, more_event_types)
     SELECT id, subscription_id, client_id, account_id, source, event_id, time, type, gated, version, state, reason,
            body, position, ordered, clock_timestamp() + make_interval(secs => delay), size,
-           ARRAY(SELECT jsonb_array_elements_text(more_ids)), ARRAY(SELECT jsonb_array_elements_text(more_types))
+           CASE WHEN more_ids IS NULL THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(more_ids)) END,
+           CASE WHEN more_types IS NULL THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(more_types)) END
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:subscriptions AS uuid[]), CAST(:clients AS uuid[]), CAST(:accounts AS uuid[]),
         CAST(:sources AS text[]), CAST(:event_ids AS text[]), CAST(:times AS timestamptz[]), CAST(:types AS text[]),
@@ -53,9 +54,9 @@ _CLOSE_GATE = text(
         CROSS JOIN LATERAL (SELECT id, state FROM deliveries_open WHERE id = found.id FOR UPDATE) AS d),
     marked AS (
         UPDATE deliveries_open AS d SET gate_closed = true, updated_at = clock_timestamp()
-        FROM stopped WHERE d.id = stopped.id AND stopped.state = 'LEASED'),
+        FROM stopped WHERE d.id = ANY(ARRAY[stopped.id]) AND stopped.state = 'LEASED'),
     gone AS (
-        DELETE FROM deliveries_open AS d USING stopped WHERE d.id = stopped.id AND stopped.state = 'WAITING'
+        DELETE FROM deliveries_open AS d USING stopped WHERE d.id = ANY(ARRAY[stopped.id]) AND stopped.state = 'WAITING'
         RETURNING d.*, 'SUPPRESSED' AS final_state, CAST(:reason AS text) AS final_reason),
     moved AS ({MOVE_GONE})
     SELECT count(*) AS stopped, NULL AS subscription_id, NULL AS account_id FROM stopped
@@ -73,9 +74,9 @@ _END = text(
     marked AS (
         UPDATE deliveries_open AS d
         SET ends_as = CAST(:state AS text), reason = CAST(:reason AS text), updated_at = clock_timestamp()
-        FROM ended WHERE d.id = ended.id AND ended.state = 'LEASED'),
+        FROM ended WHERE d.id = ANY(ARRAY[ended.id]) AND ended.state = 'LEASED'),
     gone AS (
-        DELETE FROM deliveries_open AS d USING ended WHERE d.id = ended.id AND ended.state = 'WAITING'
+        DELETE FROM deliveries_open AS d USING ended WHERE d.id = ANY(ARRAY[ended.id]) AND ended.state = 'WAITING'
         RETURNING d.*, CAST(:state AS text) AS final_state, CAST(:reason AS text) AS final_reason),
     moved AS ({MOVE_GONE})
     SELECT count(*) FROM ended
@@ -107,8 +108,8 @@ async def plan(connection: AsyncConnection, planned: Sequence[Planned]) -> None:
                 "ordered": [each.ordered for each in part],
                 "delays": [each.delay for each in part],
                 "sizes": [each.package_size for each in part],
-                "more_ids": [as_json([event_id for event_id, _ in each.more]) for each in part],
-                "more_types": [as_json([webhook_type for _, webhook_type in each.more]) for each in part],
+                "more_ids": [as_json([id_ for id_, _ in each.more]) if each.more else None for each in part],
+                "more_types": [as_json([type_ for _, type_ in each.more]) if each.more else None for each in part],
             },
         )
 

@@ -46,7 +46,7 @@ _NEXT_IN_LINE = text(
         WHERE waiting.ordered AND waiting.subscription_id = line.subscription_id
           AND waiting.account_id = line.account_id
         ORDER BY place LIMIT 1) AS next
-    WHERE d.id = next.id AND d.put_behind_at IS NOT NULL
+    WHERE d.id = ANY(ARRAY[next.id]) AND d.put_behind_at IS NOT NULL
     """
 )
 

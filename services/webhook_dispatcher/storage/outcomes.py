@@ -32,9 +32,9 @@ _RECORD = text(
         UPDATE deliveries_open AS d
         SET state = 'WAITING', due_at = clock_timestamp() + make_interval(secs => mine.wait), lease_token = NULL,
             updated_at = now()
-        FROM mine WHERE d.id = mine.id AND mine.state = 'WAITING'),
+        FROM mine WHERE d.id = ANY(ARRAY[mine.id]) AND mine.state = 'WAITING'),
     gone AS (
-        DELETE FROM deliveries_open AS d USING mine WHERE d.id = mine.id AND mine.state <> 'WAITING'
+        DELETE FROM deliveries_open AS d USING mine WHERE d.id = ANY(ARRAY[mine.id]) AND mine.state <> 'WAITING'
         RETURNING d.*, mine.state AS final_state, mine.reason AS final_reason),
     moved AS ({MOVE_GONE})
     INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, status_code, error, response_body,
@@ -50,15 +50,15 @@ _RECORD = text(
 _REPORT = text(
     """
     WITH told AS (
-        SELECT subscription_id, told.pace, delivered, told.failures, e.open_until,
+        SELECT told.subscription_id, told.pace, delivered, told.failures, e.open_until,
                CASE WHEN delivered THEN told.failures ELSE e.failures + told.failures END AS in_a_row
         FROM unnest(CAST(:subscriptions AS uuid[]), CAST(:paces AS text[]), CAST(:delivered AS boolean[]),
                     CAST(:failures AS int[])) AS told(subscription_id, pace, delivered, failures)
-        JOIN endpoints AS e USING (subscription_id)
+        JOIN endpoints AS e ON e.subscription_id = ANY(ARRAY[told.subscription_id])
         WHERE e.probe_until IS NOT NULL OR e.open_until IS NOT NULL
            OR (coalesce(told.pace, e.pace), told.failures) IS DISTINCT FROM (e.pace, 0)
            OR (delivered AND e.failures > 0)
-        ORDER BY subscription_id FOR UPDATE OF e),
+        ORDER BY told.subscription_id FOR UPDATE OF e),
     turned AS (
         SELECT *,
                CASE WHEN delivered AND in_a_row < CAST(:at_most AS int) THEN 'CLOSED'
@@ -78,7 +78,7 @@ _REPORT = text(
                           least(CAST(:longest AS float8), CAST(:open_seconds AS float8) * 2 ^ least(e.opened, 30)))
                      ELSE e.open_until END,
         probe_until = NULL
-    FROM turned WHERE e.subscription_id = turned.subscription_id
+    FROM turned WHERE e.subscription_id = ANY(ARRAY[turned.subscription_id])
     """
 )
 

@@ -42,7 +42,7 @@ _PACK = text(
         more_event_ids = d.more_event_ids || ARRAY(SELECT jsonb_array_elements_text(locked.event_ids)),
         more_event_types = d.more_event_types || ARRAY(SELECT jsonb_array_elements_text(locked.event_types)),
         updated_at = clock_timestamp()
-    FROM locked WHERE d.id = locked.package
+    FROM locked WHERE d.id = ANY(ARRAY[locked.package])
     RETURNING locked.id
     """
 )

@@ -21,10 +21,10 @@ _HAND_BACK = text(
     waiting AS (
         UPDATE deliveries_open AS d
         SET state = 'WAITING', attempts = d.attempts - 1, lease_token = NULL, updated_at = now()
-        FROM mine WHERE d.id = mine.id AND mine.state = 'WAITING'
+        FROM mine WHERE d.id = ANY(ARRAY[mine.id]) AND mine.state = 'WAITING'
         RETURNING d.subscription_id),
     gone AS (
-        DELETE FROM deliveries_open AS d USING mine WHERE d.id = mine.id AND mine.state <> 'WAITING'
+        DELETE FROM deliveries_open AS d USING mine WHERE d.id = ANY(ARRAY[mine.id]) AND mine.state <> 'WAITING'
         RETURNING d.*, mine.state AS final_state, mine.reason AS final_reason),
     moved AS ({MOVE_GONE}),
     probes AS (
@@ -52,9 +52,9 @@ _RELEASE = text(
             SELECT * FROM deliveries_open WHERE id = leased.id AND lease_token = leased.token FOR UPDATE) AS d),
     waiting AS (
         UPDATE deliveries_open AS d SET state = 'WAITING', due_at = now(), lease_token = NULL, updated_at = now()
-        FROM lost WHERE d.id = lost.id AND lost.state = 'WAITING'),
+        FROM lost WHERE d.id = ANY(ARRAY[lost.id]) AND lost.state = 'WAITING'),
     gone AS (
-        DELETE FROM deliveries_open AS d USING lost WHERE d.id = lost.id AND lost.state <> 'WAITING'
+        DELETE FROM deliveries_open AS d USING lost WHERE d.id = ANY(ARRAY[lost.id]) AND lost.state <> 'WAITING'
         RETURNING d.*, lost.state AS final_state, lost.reason AS final_reason),
     moved AS ({MOVE_GONE}),
     noted AS (

@@ -5,12 +5,13 @@ import json
 import logging
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from shared.kit.logs import RateLimit, configure_logs, get_logger
+from shared.kit.logs import RateLimit, configure_logs, get_logger, log_all
 
 
 class Lines(io.StringIO):
@@ -44,6 +45,29 @@ def test_a_line_says_what_when_where_and_for_which_request(lines: Lines) -> None
         "request_id": "r-1",
         "service": "order_service",
     }
+
+
+def test_many_lines_written_at_once_are_those_that_one_by_one_would_be_written(lines: Lines) -> None:
+    told: list[dict[str, Any]] = [
+        {"id": UUID(int=1), "number": 1, "error": None, "ms": 0.5},
+        {"id": UUID(int=2), "number": 2, "error": "https://me:hunter2@example.com answered Bearer abcdefgh12345"},
+        {"signing_secret": "whsec_abc", "inner": {"password": "x", "name": "y"}},
+        {"error": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9.abc"},
+    ]
+    with bound_contextvars(request_id="r-1"):
+        for fields in told:
+            get_logger("delivery").info("attempt", **fields)
+        log_all("delivery", "attempt", told)
+    written = lines.read_all()
+    assert all(line.pop("timestamp").endswith("Z") for line in written)
+    assert written[:4] == written[4:]
+    assert not any(secret in lines.getvalue() for secret in ("hunter2", "abcdefgh12345", "whsec_", "eyJ"))
+
+
+def test_many_lines_below_the_level_are_left_out(lines: Lines) -> None:
+    logging.getLogger().setLevel("WARNING")
+    log_all("delivery", "attempt", [{"number": 1}])
+    assert lines.read_all() == []
 
 
 def test_the_standard_librarys_lines_come_along(lines: Lines) -> None:

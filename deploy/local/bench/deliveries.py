@@ -9,21 +9,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import aiohttp
 import psutil
 from standardwebhooks import Webhook
 
 from deploy.local.bench.figures import Figure, percentile
+from deploy.local.bench.orders import an_order
 from deploy.local.demo.telling import must
 from deploy.local.demo.upstream import SOURCE, Upstream
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import SERVICE_RANK, Command, LeashedProcess, wait_until
 from deploy.local.services import REPOSITORY, RunningSystem
-from shared.contracts import OrderPlaced, OrderSide, OrderStatus, new_envelope, to_record
+from shared.contracts import new_envelope, to_record
 from shared.kit.kafka import Kafka
 
 DELIVERIES = 10_000
@@ -148,7 +148,7 @@ async def _latencies(upstream: Upstream, session: aiohttp.ClientSession, url: st
     began = time.monotonic()
     for number in range(PER_SECOND * SECONDS):
         await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
-        await upstream.send(_an_order(uuid4()))
+        await upstream.send(an_order(uuid4()))
     came = await _came(session, url, PER_SECOND * SECONDS)
     return [float(each) for each in came["latencies"]]
 
@@ -158,7 +158,7 @@ async def _publish(upstream: Upstream, kafka: Kafka, count: int) -> None:
     await producer.start()
     try:
         for _ in range(count):
-            order = _an_order(uuid4())
+            order = an_order(uuid4())
             record = to_record(order, new_envelope(order, source=SOURCE, client_id=upstream.client_id))
             topic = kafka.physical(record.topic)
             await producer.send(topic, record.value, key=record.key, headers=record.headers)
@@ -179,29 +179,6 @@ async def _came(session: aiohttp.ClientSession, url: str, count: int) -> dict[st
                 told["latencies"] += more["latencies"]
                 told["first"], told["last"] = min(told["first"], more["first"]), max(told["last"], more["last"])
     return told
-
-
-def _an_order(account_id: UUID) -> OrderPlaced:
-    now = datetime.now(UTC)
-    return OrderPlaced(
-        id=uuid4(),
-        account_id=account_id,
-        user_id=uuid4(),
-        allocation_id=uuid4(),
-        configuration_version=1,
-        side=OrderSide.BUY,
-        cash_amount=Decimal("100.00"),
-        currency="EUR",
-        client_reference=None,
-        status=OrderStatus.NEW,
-        cancellation_reason=None,
-        processing_at=None,
-        filled_at=None,
-        settled_at=None,
-        cancelled_at=None,
-        created_at=now,
-        updated_at=now,
-    )
 
 
 def _database(system: RunningSystem) -> list[psutil.Process]:

@@ -30,7 +30,8 @@ from .lag import Progress
 from .liveness import Liveness
 from .projections import Positions
 
-_BATCH = 500
+#: how many records a batch has at most
+BATCH = 500
 _PROBE_MS = 300
 #: how often an idle consumer comes round; it is woken at once by records
 _WAIT_MS = 1000
@@ -222,7 +223,7 @@ class Bus:
             *[self._kafka.physical(topic.name) for topic in consumer.subscriber.all_topics],
             group_id=self._kafka.physical(group),
             batch=True,
-            max_records=_BATCH,
+            max_records=BATCH,
             batch_timeout_ms=_WAIT_MS,
             fetch_max_wait_ms=_WAIT_MS,
             consumer_timeout_ms=_WAIT_MS,

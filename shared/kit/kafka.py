@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from .producer import FencedProducer
+
 #: what a parked message may need: the original and where it came from
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 #: large, since a relay sends thousands at a time: with aiokafka's 16 KiB every request carries thirty messages
 _BATCH_BYTES = 512 * 1024
 _TRANSACTION_MS = 10_000
 _REQUEST_MS = 5_000
+#: librdkafka would wait for up to ten seconds before it looks again for a broker that was away
+_BACKOFF_MS = 500
+_LINGER_MS = 5
+#: far above a relay's batch, far below what a process may have
+_BUFFERED_KIB = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -43,17 +50,26 @@ class Kafka:
             return True
         return False
 
-    def transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
+    def transactional_producer(self, transactional_id: str) -> FencedProducer:
         """A producer whose start fences the one before with the same id."""
-        return AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap,
-            client_id=self.client_id,
-            transactional_id=self.physical(transactional_id),
-            transaction_timeout_ms=_TRANSACTION_MS,
-            request_timeout_ms=_REQUEST_MS,
-            max_request_size=MAX_REQUEST_BYTES,
-            max_batch_size=_BATCH_BYTES,
-            acks="all",
+        return FencedProducer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "client.id": self.client_id,
+                "transactional.id": self.physical(transactional_id),
+                "transaction.timeout.ms": _TRANSACTION_MS,
+                "socket.timeout.ms": _REQUEST_MS,
+                "reconnect.backoff.max.ms": _BACKOFF_MS,
+                "message.max.bytes": MAX_REQUEST_BYTES,
+                "batch.size": _BATCH_BYTES,
+                "queue.buffering.max.kbytes": _BUFFERED_KIB,
+                # The wait for the acknowledgements sends at once, so this only lets batches fill up before it.
+                "linger.ms": _LINGER_MS,
+                # librdkafka's own would put keys on other partitions than everybody else does.
+                "partitioner": "murmur2_random",
+                "delivery.report.only.error": True,
+                "acks": "all",
+            }
         )
 
     def producer(self, *, max_request_bytes: int = MAX_REQUEST_BYTES) -> AIOKafkaProducer:

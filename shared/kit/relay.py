@@ -10,14 +10,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
 import asyncpg
 import orjson
 import structlog
-from aiokafka import AIOKafkaProducer
 from prometheus_client import Metric
-from sqlalchemy import text
 
 from .boundaries import Boundary, reached
 from .faults import INFRASTRUCTURE
@@ -26,25 +23,9 @@ from .kafka import Kafka
 from .leases import Leases
 from .liveness import Beat
 from .metrics import RELAY_PUBLISHED
+from .producer import PRODUCER_FAULTS, FencedProducer
 from .unit_of_work import Database
-
-#: The visible rows of a shard above the cursor in id order, at most `rows` of them and about `bytes`, with the bounds
-#: of the snapshot that saw them. Answers one row without an id when nothing waits. Served by the primary key.
-_READ = text(
-    """
-    WITH waiting AS (SELECT id, topic, key, headers, payload FROM outbox
-                     WHERE shard = :shard AND id > :cursor ORDER BY id LIMIT :rows),
-         measured AS (SELECT *, sum(octet_length(payload)) OVER before AS bytes_before FROM waiting
-                      WINDOW before AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-           pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
-           id, topic, key, headers::text AS headers, payload
-    FROM (SELECT) AS snapshot LEFT JOIN measured ON coalesce(bytes_before, 0) < :bytes
-    ORDER BY id
-    """
-)
-
-_DELETE = text("DELETE FROM outbox WHERE shard = :shard AND id = ANY(CAST(:ids AS bigint[]))")
+from .waiting import delete_published, read_waiting
 
 #: Which of the shards have anything at all; one query for all, however many are owned.
 _NEWS = """
@@ -52,14 +33,15 @@ _NEWS = """
     WHERE EXISTS (SELECT FROM outbox WHERE outbox.shard = owned.shard)
 """
 
-_ROWS = 2000
-_BYTES = 4 * 1024 * 1024
-_FIRST_PAUSE = 0.02
+_FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.2
+#: slow enough that events a few dozen milliseconds apart keep it attentive
+_SLOWS_DOWN_BY = 1.1
 _AFTER_ERROR = 0.5
 _ROUND = 20.0
 _PUBLISH_SECONDS = 30.0
-_STOP_SECONDS = 3.0
+#: how many messages are handed to the producer before the event loop may turn
+_SENT_AT_ONCE = 500
 #: longer than Kafka may take to answer or to give up on a batch
 _HANGS_AFTER = 60.0
 _HEARTBEATS_PER_LEASE = 3
@@ -72,18 +54,7 @@ class LeaseLostError(Exception):
 
 
 #: what throws producer, batch and cursor away
-STARTS_OVER: tuple[type[Exception], ...] = (*INFRASTRUCTURE, LeaseLostError)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One waiting message."""
-
-    id: int
-    topic: str
-    key: str
-    headers: str
-    payload: bytes
+STARTS_OVER: tuple[type[Exception], ...] = (*INFRASTRUCTURE, *PRODUCER_FAULTS, LeaseLostError)
 
 
 class ShardRelay:
@@ -128,11 +99,12 @@ class ShardRelay:
                 raise LeaseLostError
             await self._publish_all(producer)
 
-    async def _publish_all(self, producer: AIOKafkaProducer) -> None:
+    async def _publish_all(self, producer: FencedProducer) -> None:
         horizon = Horizon()
         self._news.set()
         while True:
             await self._told()
+            producer.poll()
             rows, snapshot = await self._read(horizon.cursor)
             if rows:
                 self._news.set()
@@ -149,59 +121,41 @@ class ShardRelay:
         self.turned_at = time.monotonic()
 
     @asynccontextmanager
-    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+    async def _producer(self) -> AsyncIterator[FencedProducer]:
         producer = self._kafka.transactional_producer(self._transactional_id)
         try:
             await producer.start()
             yield producer
         finally:
-            await _dropped(producer)
+            await producer.close()
 
-    async def _read(self, cursor: int) -> tuple[list[Row], Snapshot]:
-        asked = {"shard": self._shard, "cursor": cursor, "rows": _ROWS, "bytes": _BYTES}
-        async with self._leases.database.reading() as connection:
-            found = (await connection.execute(_READ, asked)).all()
+    async def _read(self, cursor: int) -> tuple[Sequence[asyncpg.Record], Snapshot]:
+        async with self._leases.database.driver_connection() as connection:
+            found = await read_waiting(connection, self._shard, cursor)
         reached(Boundary.RELAY_READ)
-        rows = [Row(row.id, row.topic, row.key, row.headers, row.payload) for row in found if row.id is not None]
-        # Fewer bytes than the limit can also end a batch early: only an empty answer proves that nothing is left.
-        last = rows[-1].id if rows else None
-        return rows, Snapshot(found[0].xmin, found[0].xmax, last, exhausted=not rows)
+        return found
 
-    async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> None:
-        outbox = self._leases.database.outbox
-        # Never aborted by us: an abort waits for the broker, and the next producer's start aborts what is open.
-        async with asyncio.timeout(_PUBLISH_SECONDS):
-            await producer.begin_transaction()
-            sent = [
-                await producer.send(
-                    self._kafka.physical(row.topic),
-                    key=row.key.encode(),
-                    value=row.payload,
-                    partition=outbox.partition_of(row.key),
-                    headers=[(name, value.encode()) for name, value in orjson.loads(row.headers).items()],
-                )
-                for row in rows
-            ]
-            await asyncio.gather(*sent)
-            reached(Boundary.RELAY_PRODUCED)
-            await producer.commit_transaction()
-        self._published.update(row.topic for row in rows)
+    async def _publish(self, producer: FencedProducer, rows: Sequence[asyncpg.Record]) -> None:
+        deadline = time.monotonic() + _PUBLISH_SECONDS
+        producer.begin()
+        await self._send(producer, rows)
+        await producer.delivered(deadline - time.monotonic())
+        reached(Boundary.RELAY_PRODUCED)
+        await producer.commit(deadline - time.monotonic())
+        self._published.update(row["topic"] for row in rows)
         reached(Boundary.RELAY_PUBLISHED)
 
-    async def _delete(self, rows: Sequence[Row]) -> None:
-        async with self._leases.database.reading() as connection:
-            await connection.execute(_DELETE, {"shard": self._shard, "ids": [row.id for row in rows]})
+    async def _send(self, producer: FencedProducer, rows: Sequence[asyncpg.Record]) -> None:
+        partition_of, physical = self._leases.database.outbox.partition_of, self._kafka.physical
+        for number, (_, _, _, topic, key, headers, payload) in enumerate(rows, start=1):
+            producer.send(physical(topic), partition_of(key), key, payload, orjson.loads(headers))
+            if number % _SENT_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _delete(self, rows: Sequence[asyncpg.Record]) -> None:
+        async with self._leases.database.driver_connection() as connection:
+            await delete_published(connection, self._shard, rows)
         reached(Boundary.RELAY_DELETED)
-
-
-async def _dropped(producer: AIOKafkaProducer) -> None:
-    """Stop a producer, whether or not a broker is there to let it end in order."""
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await producer.stop()
-    except TimeoutError:
-        await producer._sender.close()  # noqa: SLF001 -- stop() waits for the broker before it comes to this
-        await producer.client.close()
 
 
 class Relay:
@@ -282,7 +236,7 @@ class Relay:
             # Other processes' rows are looked for also while this one has always something to tell.
             if time.monotonic() >= poll_at:
                 news |= {row["shard"] for row in await connection.fetch(_NEWS, sorted(self._owned))}
-                pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
+                pause = _FIRST_PAUSE if news else min(pause * _SLOWS_DOWN_BY, _LONGEST_PAUSE)
                 poll_at = time.monotonic() + pause
             for shard in news & self._owned.keys():
                 self._owned[shard][0].wake()

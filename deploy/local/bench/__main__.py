@@ -18,20 +18,25 @@ from rich.table import Table
 
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.backlogs import backlog, isolation
+from deploy.local.bench.consumers import consumers
 from deploy.local.bench.deletions import DELETIONS, deletions_at_a_rate, one_large_deletion
 from deploy.local.bench.deliveries import deliveries
 from deploy.local.bench.figures import Figure
 from deploy.local.bench.floods import REFUSED, flood
 from deploy.local.bench.idle import idle
+from deploy.local.bench.relay import ROWS, WAITING, Sizes, relay
 from deploy.local.bench.requests import requests
 from deploy.local.demo.upstream import upstream_of
 from deploy.local.errors import ProcessFailedError, StackUnavailableError
 from deploy.local.services import RunningSystem, running_system
-from deploy.local.stack import local_stack
+from deploy.local.stack import Stack, local_stack
 from shared.kit.kafka import Kafka
 
 RESULTS = Path("bench-results")
-MEASUREMENTS = ("idle", "one-deletion", "deletions", "requests", "flood", "deliveries", "isolation", "backlog")
+#: these need Kafka and PostgreSQL alone, and have them to themselves
+OF_THE_STACK = ("relay", "consumers")
+OF_THE_SYSTEM = ("idle", "one-deletion", "deletions", "requests", "flood", "deliveries", "isolation", "backlog")
+MEASUREMENTS = (*OF_THE_STACK, *OF_THE_SYSTEM)
 
 Measurement = Callable[[], Awaitable[list[Figure]]]
 
@@ -40,10 +45,18 @@ def main(arguments: Sequence[str]) -> int:
     """Measure; answers the exit status, which says nothing about the figures."""
     chosen = _parser().parse_args(arguments)
     console = Console(highlight=False)
-    console.print("starting Kafka, PostgreSQL and the services …")
+    names = chosen.only or MEASUREMENTS
+    figures: list[Figure] = []
     try:
-        with local_stack(throughput=True) as stack, running_system(stack) as system:
-            figures = asyncio.run(_measure(system, chosen, console))
+        # Each kind has a stack of its own: what the first has written is no burden of the second.
+        if alone := [name for name in OF_THE_STACK if name in names]:
+            console.print("starting Kafka and PostgreSQL …")
+            with local_stack(throughput=True) as stack:
+                figures += asyncio.run(_of_the_stack(stack, alone, chosen, console))
+        if whole := [name for name in OF_THE_SYSTEM if name in names]:
+            console.print("starting Kafka, PostgreSQL and the services …")
+            with local_stack(throughput=True) as stack, running_system(stack) as system:
+                figures += asyncio.run(_of_the_system(system, whole, chosen, console))
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -52,7 +65,20 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def _measure(system: RunningSystem, chosen: argparse.Namespace, console: Console) -> list[Figure]:
+async def _of_the_stack(
+    stack: Stack, names: Sequence[str], chosen: argparse.Namespace, console: Console
+) -> list[Figure]:
+    runs: int = chosen.runs
+    measurements: dict[str, Measurement] = {
+        "relay": lambda: relay(stack, runs, Sizes(chosen.rows, chosen.waiting)),
+        "consumers": lambda: consumers(stack, runs),
+    }
+    return await _measured(measurements, names, runs, console)
+
+
+async def _of_the_system(
+    system: RunningSystem, names: Sequence[str], chosen: argparse.Namespace, console: Console
+) -> list[Figure]:
     kafka = Kafka(system.stack.kafka, client_id="bench")
     database = system.databases["order_service"]
     async with asyncpg.create_pool(database, min_size=2, max_size=8) as orders, upstream_of(system, kafka) as upstream:
@@ -69,11 +95,17 @@ async def _measure(system: RunningSystem, chosen: argparse.Namespace, console: C
             "isolation": lambda: isolation(system, upstream, kafka, runs),
             "backlog": lambda: backlog(system, upstream, kafka),
         }
-        figures: list[Figure] = []
-        for name in chosen.only or measurements:
-            console.print(f"{name}, {runs} times …")
-            figures += await measurements[name]()
-        return figures
+        return await _measured(measurements, names, runs, console)
+
+
+async def _measured(
+    measurements: dict[str, Measurement], names: Sequence[str], runs: int, console: Console
+) -> list[Figure]:
+    figures: list[Figure] = []
+    for name in names:
+        console.print(f"{name}, {runs} times …")
+        figures += await measurements[name]()
+    return figures
 
 
 def _table(figures: Sequence[Figure]) -> Table:
@@ -104,6 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=3, help="repetitions of every measurement (default: 3)")
     parser.add_argument("--deletions", type=int, default=DELETIONS, help=f"deletions a run (default: {DELETIONS})")
     parser.add_argument("--refused", type=int, default=REFUSED, help=f"commands a flood (default: {REFUSED})")
+    parser.add_argument("--rows", type=int, default=ROWS, help=f"rows that a relay publishes (default: {ROWS})")
+    parser.add_argument(
+        "--waiting", type=int, default=WAITING, help=f"rows of the relay's long backlog (default: {WAITING})"
+    )
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, help="these measurements (default: all, in order)")
     return parser
 

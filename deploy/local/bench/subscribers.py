@@ -8,8 +8,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,12 +15,13 @@ import aiohttp
 import asyncpg
 import psutil
 
+from deploy.local.bench.orders import an_order
 from deploy.local.demo.telling import must
 from deploy.local.demo.upstream import SOURCE, Upstream
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import SERVICE_RANK, Command, LeashedProcess, wait_until
 from deploy.local.services import REPOSITORY, RunningSystem
-from shared.contracts import OrderPlaced, OrderSide, OrderStatus, new_envelope, to_record
+from shared.contracts import new_envelope, to_record
 from shared.kit.kafka import Kafka
 
 DISPATCHER = "webhook_dispatcher"
@@ -175,30 +174,6 @@ async def _sink(system: RunningSystem) -> AsyncIterator[str]:
         yield f"http://{LOOPBACK}:{port}/hook"
     finally:
         await asyncio.to_thread(process.stop)
-
-
-def an_order(account_id: UUID) -> OrderPlaced:
-    """An event that the subscriber wants, of this moment."""
-    now = datetime.now(UTC)
-    return OrderPlaced(
-        id=uuid4(),
-        account_id=account_id,
-        user_id=uuid4(),
-        allocation_id=uuid4(),
-        configuration_version=1,
-        side=OrderSide.BUY,
-        cash_amount=Decimal("100.00"),
-        currency="EUR",
-        client_reference=None,
-        status=OrderStatus.NEW,
-        cancellation_reason=None,
-        processing_at=None,
-        filled_at=None,
-        settled_at=None,
-        cancelled_at=None,
-        created_at=now,
-        updated_at=now,
-    )
 
 
 def database_processes(system: RunningSystem) -> list[psutil.Process]:

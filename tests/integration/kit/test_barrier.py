@@ -116,15 +116,17 @@ async def test_a_transaction_that_was_aborted_does_not_hold_it_up(
     kafka: Kafka, database: Database, barrier: ReadBarrier, keeper: Keeper
 ) -> None:
     account = uuid4()
-    producer = kafka.transactional_producer("bench.relay.0")
+    producer, next_one = (kafka.transactional_producer("bench.relay.0") for _ in range(2))
     await producer.start()
     async with consuming(kafka, database, keeper.subscriber):
-        await producer.begin_transaction()
-        topic = kafka.physical(CONFIGURATIONS_EVENTS.name)
-        await producer.send_and_wait(topic, b"{}", key=str(account).encode())
-        await producer.abort_transaction()
+        producer.begin()
+        partition = partition_of(str(account), PARTITIONS)
+        producer.send(kafka.physical(CONFIGURATIONS_EVENTS.name), partition, str(account), b"{}", {})
+        await producer.delivered(seconds=20)
+        await producer.close()
+        await next_one.start()  # which aborts what was left open
         await barrier.wait([str(account)])
-    await producer.stop()
+    await next_one.close()
 
 
 async def test_callers_that_wait_together_share_the_question(

@@ -6,19 +6,21 @@ import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
 from deploy.local.stack import local_stack
 from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced
+from shared.contracts.topics import MAX_MESSAGE_BYTES
 from shared.kit.cause import Cause
 from shared.kit.kafka import Kafka
 from shared.kit.leases import Leases
 from shared.kit.outbox import SHARDS
+from shared.kit.producer import PRODUCER_FAULTS
 from shared.kit.relay import Relay
 from shared.kit.topics import ensure_topics
 from shared.kit.unit_of_work import Database
@@ -110,15 +112,39 @@ async def test_an_event_committed_late_is_published_though_later_ids_went_before
 async def test_a_relay_that_was_fenced_cannot_publish_what_it_had_read(kafka: Kafka, topic: str) -> None:
     first = kafka.transactional_producer("relay-test.relay.0")
     await first.start()
-    await first.begin_transaction()
-    await first.send_and_wait(kafka.physical(topic), b"old", key=b"k", partition=0)
+    first.begin()
+    first.send(kafka.physical(topic), 0, "k", b"old", {})
+    await first.delivered(seconds=20)
     second = kafka.transactional_producer("relay-test.relay.0")
     await second.start()
-    with pytest.raises(KafkaError):
-        await first.commit_transaction()
-    await asyncio.gather(first.stop(), second.stop(), return_exceptions=True)
+    with pytest.raises(PRODUCER_FAULTS, match="FENCED"):
+        await first.commit(seconds=20)
+    await asyncio.gather(first.close(), second.close())
 
     assert await records_of(kafka, topic, PARTITIONS) == []
+
+
+async def test_a_batch_of_which_the_broker_refuses_one_message_is_not_published(kafka: Kafka, topic: str) -> None:
+    producer, next_one = (kafka.transactional_producer("relay-test.relay.0") for _ in range(2))
+    await producer.start()
+    producer.begin()
+    producer.send(kafka.physical(topic), 0, "k", b"good", {"ce_id": "1"})
+    # It passes our own bound, and not the topic's.
+    producer.send(kafka.physical(topic), 1, "k", os.urandom(MAX_MESSAGE_BYTES * 2), {"ce_id": "2"})
+    await producer.delivered(seconds=20)
+    with pytest.raises(PRODUCER_FAULTS, match="fail"):
+        await producer.commit(seconds=20)
+    await producer.close()
+    await next_one.start()
+    next_one.begin()
+    next_one.send(kafka.physical(topic), 0, "k", b"better", {"ce_id": "3", "ce_source": "/ü"})
+    await next_one.delivered(seconds=20)
+    await next_one.commit(seconds=20)
+    await next_one.close()
+
+    [record] = await records_of(kafka, topic, PARTITIONS)
+    assert (record.key, record.value, record.partition) == (b"k", b"better", 0)
+    assert record.headers == (("ce_id", b"3"), ("ce_source", "/ü".encode()))
 
 
 async def test_every_shard_has_one_owner_and_a_relay_that_leaves_gives_its_shards_back(database: Database) -> None:
@@ -185,6 +211,11 @@ async def test_a_relay_can_be_stopped_while_the_broker_does_not_answer(database:
             await connection.execute(text("SELECT count(*) FROM relay_leases WHERE holder IS NOT NULL"))
         ).scalar_one()
     assert left == 0, "its leases are given back"
+    assert not [name for name in _thread_names() if name.startswith("rdk:")], "its producers are gone"
+
+
+def _thread_names() -> list[str]:
+    return [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
 
 
 @pytest.mark.usefixtures("topic")

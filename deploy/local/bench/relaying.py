@@ -1,0 +1,56 @@
+"""A process that relays, with the kit's own code, on the database and topics that it is told; it may write as well.
+
+Run as `python -m deploy.local.bench.relaying DSN BOOTSTRAP PREFIX [ORDERS]`: with a number it also writes so many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from uuid import uuid4
+
+import uvloop
+
+from deploy.local.bench.backlog import SOURCE
+from deploy.local.bench.orders import an_order
+from shared.contracts import new_id
+from shared.contracts.topics import DEFAULT_PARTITIONS
+from shared.kit.cause import Cause
+from shared.kit.kafka import Kafka
+from shared.kit.logs import configure_logs
+from shared.kit.outbox import Outbox
+from shared.kit.relay import Relay
+from shared.kit.settings import async_url
+from shared.kit.unit_of_work import Database
+
+PER_SECOND = 50
+#: until the relay has taken its shards
+SETTLE = 3.0
+
+
+def database_of(dsn: str) -> Database:
+    """The database as the relay's service would open it."""
+    return Database(async_url(dsn), Outbox(SOURCE, DEFAULT_PARTITIONS), application="bench")
+
+
+async def write(database: Database, orders: int) -> None:
+    """Write that many orders' events, 50 a second, each in a transaction of its own."""
+    began = time.monotonic()
+    for number in range(orders):
+        await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
+        async with database.unit_of_work(Cause(new_id(), "bench")) as work:
+            work.publish(an_order(uuid4()))
+
+
+async def _relay(dsn: str, bootstrap: str, prefix: str, orders: str = "0") -> None:
+    database = database_of(dsn)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(Relay(database, Kafka(bootstrap, prefix, client_id="bench"), "bench").run(lambda: None))
+        await asyncio.sleep(SETTLE)
+        await write(database, int(orders))
+
+
+if __name__ == "__main__":
+    configure_logs("bench-relay", "WARNING")
+    uvloop.run(_relay(*sys.argv[1:]))

@@ -1,0 +1,47 @@
+"""What waits in the outbox: read in the order of its ids, in batches bounded by count and bytes, and deleted by id."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+
+import asyncpg
+
+from .horizon import Snapshot
+
+#: The visible rows of a shard above the cursor in id order, at most $3 of them and about $4 bytes, with the bounds of
+#: the snapshot that saw them. Answers one row without an id when nothing waits. Served by the primary key. Its result
+#: is not ordered once more: a sort of whole rows goes to disk, and costs as much as all the rest.
+READ = """
+    WITH waiting AS (SELECT id, topic, key, headers, payload FROM outbox
+                     WHERE shard = $1 AND id > $2 ORDER BY id LIMIT $3),
+         measured AS (SELECT *, sum(octet_length(payload)) OVER before AS bytes_before FROM waiting
+                      WINDOW before AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+           pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
+           id, topic, key, headers::text AS headers, payload
+    FROM (SELECT) AS snapshot LEFT JOIN measured ON coalesce(bytes_before, 0) < $4
+"""
+
+_DELETE = "DELETE FROM outbox WHERE shard = $1 AND id = ANY($2::bigint[])"
+
+#: how many messages a batch has at most
+ROWS = 8000
+_BYTES = 8 * 1024 * 1024
+
+_ID = itemgetter(2)
+
+
+async def read_waiting(
+    connection: asyncpg.Connection, shard: int, cursor: int
+) -> tuple[Sequence[asyncpg.Record], Snapshot]:
+    """The next rows (xmin, xmax, id, topic, key, headers, payload) of `shard`, and the snapshot that saw them."""
+    rows = await connection.fetch(READ, shard, cursor, ROWS, _BYTES)
+    rows.sort(key=_ID)  # they are in order already, which SQL does not promise without sorting them itself
+    xmin, xmax, last, *_ = rows[-1]
+    # Fewer bytes than the limit can also end a batch early: only an empty answer proves that nothing is left.
+    exhausted = last is None
+    return [] if exhausted else rows, Snapshot(xmin, xmax, last, exhausted=exhausted)
+
+
+async def delete_published(connection: asyncpg.Connection, shard: int, rows: Sequence[asyncpg.Record]) -> None:
+    """Take `rows` out of the outbox: Kafka has them."""
+    await connection.execute(_DELETE, shard, list(map(_ID, rows)))

@@ -63,7 +63,7 @@ def staged(plan: Plan, folder: Path) -> Iterator[Stage]:
     ):
         for name in service_names():
             system.start(name, label=name + _SECOND, environment=wires.environments.get(name))
-        system.clients += [system.create_client(f"client-{number}") for number in range(len(system.clients), _CLIENTS)]
+        system.clients += system.create_clients(*(f"client-{n}" for n in range(len(system.clients), _CLIENTS)))
         together(service.wait_ready for service in system.services.values())
         receiver, hooks = _receiver(plan, stack, folder)
         yield Stage(plan, stack, system, receiver, hooks, folder, wires.wires)

@@ -77,18 +77,17 @@ async def _make(connection: AsyncConnection, kept: Kept, monday: datetime) -> No
 
 
 async def _move(connection: AsyncConnection, kept: Kept, within: str, to: str) -> None:
-    moved = (
-        f"WITH moved AS (DELETE FROM {kept.default} WHERE {within} RETURNING *) INSERT INTO {to} SELECT * FROM moved"  # noqa: S608
-    )
-    await connection.execute(text(moved))
+    moved = f"DELETE FROM {kept.default} WHERE {within} RETURNING *"  # noqa: S608 -- our names
+    await connection.execute(text(f"WITH moved AS ({moved}) INSERT INTO {to} SELECT * FROM moved"))  # noqa: S608 -- ours
 
 
 async def _empty_default(connection: AsyncConnection, kept: Kept, oldest: datetime, today: datetime) -> None:
     """What came late for weeks that are past gets their partitions, and what is older than it is kept goes."""
     gone = f"DELETE FROM {kept.default} WHERE {kept.column} < '{oldest:%Y-%m-%d}T00:00:00Z'"  # noqa: S608 -- ours
     await connection.execute(text(gone))
-    weeks = f"SELECT DISTINCT date_trunc('week', {kept.column} AT TIME ZONE 'UTC') FROM {kept.default}"  # noqa: S608
-    for week in (await connection.execute(text(weeks))).scalars().all():
+    week_of = f"date_trunc('week', {kept.column} AT TIME ZONE 'UTC')"
+    weeks = text(f"SELECT DISTINCT {week_of} FROM {kept.default}")  # noqa: S608 -- our names
+    for week in (await connection.execute(weeks)).scalars().all():
         if week.replace(tzinfo=UTC) < today:
             await _make(connection, kept, week.replace(tzinfo=UTC))
 

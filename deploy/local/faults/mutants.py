@@ -8,8 +8,8 @@ A mutant is a patch under `tests/faults/mutants` whose first lines say what is w
     # caught by: faults --kills 6 --only boundary --at relay.deleted
     # breaks: P1
 
-It is caught if the run finds what breaks that promise; of a test that catches it (`pytest tests/…`) it is enough that it
-fails. The exit status is 0 if all were caught, 1 if one survived, 2 if one could not be tried.
+It is caught if the run finds what breaks that promise; of a test that catches it (`pytest tests/…`) it is enough
+that it fails. The exit status is 0 if all were caught, 1 if one survived, 2 if one could not be tried.
 """
 
 from __future__ import annotations

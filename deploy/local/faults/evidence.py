@@ -73,7 +73,7 @@ class Evidence:
 
     def entries(self, what: str) -> list[Entry]:
         """The ledger's entries of one kind."""
-        return [entry for entry in self.ledger if entry["what"] == what]
+        return self._entries_of.get(what, [])
 
     def records(self, topic: str) -> Sequence[Seen]:
         """What stands on a topic, what nobody can read left out."""
@@ -89,6 +89,10 @@ class Evidence:
                 known.add(identity)
                 found.append(record)
         return found
+
+    @cached_property
+    def _entries_of(self) -> dict[str, list[Entry]]:
+        return _grouped(self.ledger, "what")
 
     @cached_property
     def asked(self) -> dict[str, Entry]:

@@ -110,9 +110,11 @@ class Life:
     async def _delete(self) -> None:
         if self._chance.random() < 0.5:  # noqa: PLR2004 -- half by each way
             path = f"/portfolios/configurations/{self._account}"
-            # An answer that was lost makes the repetition a 404.
+            meant = await self._owner.ask("config_service", "GET", path, expect=[200], **self._acts("read"))
+            # An answer that was lost makes the repetition a 404. One that a stopped process still holds, and does once
+            # it wakes, must not meet the next version.
             acts = self._acts("delete", version=self._version)
-            await self._owner.ask("config_service", "DELETE", path, expect=[204, 404], **acts)
+            await self._owner.ask("config_service", "DELETE", path, if_match=meant.etag, expect=[204, 404], **acts)
         else:
             message = DeleteConfiguration(account_id=UUID(self._account))
             await self._done(message, "delete", expect=["accepted"], version=self._version)

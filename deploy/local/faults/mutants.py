@@ -6,9 +6,10 @@ A mutant is a patch under `tests/faults/mutants` whose first lines say what is w
 
     # A relay that deletes before Kafka has acknowledged.
     # caught by: faults --kills 6 --only boundary --at relay.deleted
-    # caught by: pytest tests/unit/kit/test_horizon.py
+    # breaks: P1
 
-The exit status is 0 if all were caught, 1 if one survived, 2 if one could not be tried.
+It is caught if the run finds what breaks that promise; of a test that catches it (`pytest tests/…`) it is enough
+that it fails. The exit status is 0 if all were caught, 1 if one survived, 2 if one could not be tried.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ from deploy.local.services import REPOSITORY
 PATCHES = REPOSITORY / "tests" / "faults" / "mutants"
 
 _CAUGHT_BY = "# caught by: "
+_BREAKS = "# breaks: "
 #: what a mutant's sources are; nothing of it is written to
 _COPIED = ("deploy", "docs", "services", "shared", "tests", "pyproject.toml")
 _SECONDS = 600
 _TAIL = 12
+_SHOWN = 3
+_OTHERWISE = {0: "SURVIVED", 1: "SURVIVED: only something else was found"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Mutant:
     patch: Path
     sentence: str
     command: Sequence[str]
+    #: the promise that the faults must find broken; None where a test catches it
+    breaks: str | None = None
 
     @property
     def name(self) -> str:
@@ -61,7 +67,8 @@ class Mutant:
             "faults": ["-m", "deploy.local.faults", "--patience", "45"],
             "pytest": ["-m", "pytest", "-n", "0", "-q", "-x"],
         }
-        return cls(patch, comments[0][2:], [sys.executable, *programs[tool], *arguments])
+        breaks = next((line[len(_BREAKS) :] for line in comments if line.startswith(_BREAKS)), None)
+        return cls(patch, comments[0][2:], [sys.executable, *programs[tool], *arguments], breaks)
 
 
 def mutants() -> list[Mutant]:
@@ -85,7 +92,11 @@ def main(names: Sequence[str]) -> int:
     for name, verdict in verdicts.items():
         console.print(f"{name:<44} {verdict}")
     console.print(f"{list(verdicts.values()).count('caught')} of {len(verdicts)} caught")
-    return max(({"caught": 0, "SURVIVED": 1}.get(verdict, 2) for verdict in verdicts.values()), default=2)
+    return max((_status_of(verdict) for verdict in verdicts.values()), default=2)
+
+
+def _status_of(verdict: str) -> int:
+    return 0 if verdict == "caught" else 1 if verdict.startswith("SURVIVED") else 2
 
 
 def _tried(mutant: Mutant, console: Console) -> str:
@@ -100,15 +111,20 @@ def _tried(mutant: Mutant, console: Console) -> str:
             status, said = done.returncode, done.stdout + done.stderr
         except subprocess.TimeoutExpired:
             status, said = 2, "took too long"
-    verdict = {0: "SURVIVED", 1: "caught"}.get(status, f"could not be tried ({status})")
+        evidence = _evidence_in(tree, mutant, said)
+    verdict = "caught" if status == 1 and evidence else _OTHERWISE.get(status, f"could not be tried ({status})")
     console.print(f"{mutant.name}: {mutant.sentence} {verdict}, in {time.monotonic() - began:.0f} s", markup=False)
-    for line in _evidence_in(said) if verdict == "caught" else said.splitlines()[-_TAIL:]:
+    for line in evidence or said.splitlines()[-_TAIL:]:
         console.print(f"  | {line[:240]}", markup=False)
     return verdict
 
 
-def _evidence_in(said: str) -> list[str]:
-    return [line for line in said.splitlines() if line.startswith(("✗ ", "FAILED "))][:3]
+def _evidence_in(tree: Path, mutant: Mutant, said: str) -> list[str]:
+    """What shows that it was caught: failed tests, or violations of the promise that it breaks."""
+    if mutant.breaks is None:
+        return [line for line in said.splitlines() if line.startswith("FAILED ")][:_SHOWN]
+    found = [line for file in tree.glob(".local/faults/*/violations.txt") for line in file.read_text().splitlines()]
+    return [line for line in found if line.startswith(f"{mutant.breaks} ")][:_SHOWN]
 
 
 @contextmanager

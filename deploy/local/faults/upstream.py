@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,24 @@ class Answer:
 
     status: int
     body: Any
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked, however often."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None
+    op: str
+    if_match: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that are the same each time."""
+        keyed = {"Idempotency-Key": self.op} if self.method == "POST" else {}
+        return keyed | ({"If-Match": self.if_match} if self.if_match else {})
 
 
 class Upstream:
@@ -53,44 +72,49 @@ class Upstream:
         method: str,
         path: str,
         body: dict[str, Any] | None = None,
+        *,
+        if_match: str = "",
         **told: Any,  # noqa: ANN401 -- any JSON
     ) -> Answer:
-        """Ask until the answer is final, under one key however often; `told` describes it to the ledger."""
+        """Ask until the answer is final, under one key however often; `told` describes it to the ledger.
+
+        `if_match` is the ETag of what is meant: what is asked again may be done late, when something else stands there.
+        """
         op = str(uuid4())
         if body is not None:
             body = {name: op if value is OP else value for name, value in body.items()}
         self._ledger.write("asked", op=op, via="http", client=self.client_id, method=method, path=path, **told)
-        answer = await self._final(service, method, path, body, op)
+        answer = await self._final(service, _Request(method, path, body, op, if_match))
         self._ledger.write("told", op=op, status=answer.status, resource=answer.body)
         return answer
 
-    async def _final(self, service: str, method: str, path: str, body: dict[str, Any] | None, op: str) -> Answer:
+    async def _final(self, service: str, request: _Request) -> Answer:
         while True:
             try:
-                status, content, again = await self._once(service, method, path, body, op)
+                status, content, headers = await self._once(service, request)
             except (aiohttp.ClientError, TimeoutError, OSError):
                 await asyncio.sleep(_PAUSE)
                 continue
+            again = "Retry-After" in headers
             if status == HTTPStatus.UNAUTHORIZED:
                 await self._sign_in()
             elif status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_FINAL and not again:
-                return Answer(status, orjson.loads(content) if content else None)
+                return Answer(status, orjson.loads(content) if content else None, headers.get("ETag", ""))
             else:
                 shown = content[:300].decode("utf-8", "replace")
-                self._ledger.write("answered", op=op, service=service, path=path, status=status, body=shown)
+                told = {"service": service, "path": request.path, "status": status, "body": shown}
+                self._ledger.write("answered", op=request.op, **told)
             await asyncio.sleep(_PAUSE)
 
-    async def _once(
-        self, service: str, method: str, path: str, body: dict[str, Any] | None, op: str
-    ) -> tuple[int, bytes, bool]:
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        if method == "POST":
-            headers["Idempotency-Key"] = op
-        url = self._chance.choice(self._urls[service]) + path
-        content = None if body is None else orjson.dumps(body)
+    async def _once(self, service: str, request: _Request) -> tuple[int, bytes, Mapping[str, str]]:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **request.headers}
+        url = self._chance.choice(self._urls[service]) + request.path
+        content = None if request.body is None else orjson.dumps(request.body)
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
-        async with self._session.request(method, url, data=content, headers=headers, timeout=timeout) as response:
-            return response.status, await response.read(), "Retry-After" in response.headers
+        async with self._session.request(
+            request.method, url, data=content, headers=headers, timeout=timeout
+        ) as response:
+            return response.status, await response.read(), response.headers
 
     async def _sign_in(self) -> None:
         form = {"grant_type": "client_credentials", **vars(self._client)}

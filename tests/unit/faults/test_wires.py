@@ -1,7 +1,7 @@
 """The relay for TCP carries everything, and lets one process's connections suffer as it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +9,6 @@ import pytest
 from deploy.local.faults.wires import Mode, Way, Wires
 from deploy.local.ports import LOOPBACK, free_ports
 
-OPENED: list["Connection"] = []
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -32,7 +31,25 @@ async def echoed(connection: Connection, *, within: float = 5.0) -> bytes:
         return await reader.read(5)
 
 
-async def test_what_one_process_suffers_nobody_else_does() -> None:
+Dial = Callable[[int], Awaitable[Connection]]
+
+
+@pytest.fixture
+async def dialled() -> AsyncIterator[Dial]:
+    """Opens connections, which are broken off in the end."""
+    opened: list[Connection] = []
+
+    async def dial(port: int) -> Connection:
+        opened.append(await asyncio.open_connection(LOOPBACK, port))
+        return opened[-1]
+
+    yield dial
+    for _, writer in opened:
+        writer.transport.abort()
+    await asyncio.sleep(0)
+
+
+async def test_what_one_process_suffers_nobody_else_does(dialled: Dial) -> None:
     async with an_echo() as behind:
         mine, theirs = free_ports(2)
         wires = Wires([Way(mine, "mine", "kafka", behind), Way(theirs, "theirs", "kafka", behind)])
@@ -60,14 +77,6 @@ async def test_what_one_process_suffers_nobody_else_does() -> None:
             began = asyncio.get_running_loop().time()
             assert await echoed(slow) == b"hello"
             assert asyncio.get_running_loop().time() - began > 0.5
-            for _, writer in OPENED:
-                writer.transport.abort()
-            await asyncio.sleep(0)
-
-
-async def dialled(port: int) -> Connection:
-    OPENED.append(await asyncio.open_connection(LOOPBACK, port))
-    return OPENED[-1]
 
 
 async def broken(connection: Connection) -> bool:

@@ -144,8 +144,8 @@ def _cause_of(envelope: Envelope) -> Cause:
 
 
 def _origin_of(record: "ConsumerRecord[bytes, bytes]", logical_topic: str) -> Origin:
-    parked = {name: value for name, value in record.headers if name.startswith(PARKED_PREFIX)}
     if logical_topic.endswith(".redrive.v1"):
+        parked = {name: value for name, value in record.headers if name.startswith(PARKED_PREFIX)}
         # Whoever may write to that topic may have written anything there.
         with suppress(KeyError, ValueError):
             topic, partition, offset = (parked[f"{PARKED_PREFIX}{name}"] for name in ("topic", "partition", "offset"))

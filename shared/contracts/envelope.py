@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -112,20 +113,25 @@ def read_envelope(headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
 def _texts_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for name, value in headers:
-        text = _decoded(name, value)
         if name not in _KNOWN:
+            _check_decodes(name, value)
             continue
+        text = _decoded_value(name, value)
         if name in texts:
             raise UnreadableEnvelope(Unreadable.DOUBLED_ATTRIBUTE, f"header {name} stands there more than once")
         texts[name] = text
     return texts
 
 
-def _decoded(name: str, value: bytes | None) -> str:
+def _check_decodes(name: str, value: bytes | None) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
         raise UnreadableEnvelope(Unreadable.NOT_UTF8_HEADER, f"the header name {name!a} is not UTF-8") from error
+    _decoded_value(name, value)
+
+
+def _decoded_value(name: str, value: bytes | None) -> str:
     try:
         return "" if value is None else value.decode()
     except UnicodeDecodeError as error:
@@ -137,7 +143,7 @@ def _check_format(texts: dict[str, str]) -> None:
         _check_text(name, texts[name], _MAX_OTHER)
     if texts["ce_specversion"] != SPEC_VERSION:
         raise UnreadableEnvelope(Unreadable.WRONG_VERSION, f"header ce_specversion is not {SPEC_VERSION}")
-    if not _JSON.fullmatch(texts["content-type"]):
+    if texts["content-type"] != CONTENT_TYPE and not _JSON.fullmatch(texts["content-type"]):
         raise UnreadableEnvelope(Unreadable.WRONG_CONTENT_TYPE, f"header content-type is not {CONTENT_TYPE}")
 
 
@@ -146,7 +152,8 @@ def _check_text(header: str, text: str, longest: int) -> None:
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} is empty")
     if len(text) > longest:
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} is longer than {longest} characters")
-    if _CONTROL.search(text):
+    # Nearly every text is plain, which is found out at a tenth of the cost.
+    if not (text.isascii() and text.isprintable()) and _CONTROL.search(text):
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} contains control characters")
 
 
@@ -161,6 +168,7 @@ def _time_of(text: str) -> datetime:
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header ce_time: {error}") from error
 
 
+@lru_cache(maxsize=1024)
 def _client_of(text: str) -> UUID:
     if not _UUID.fullmatch(text):
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, "header ce_clientid is not a UUID")

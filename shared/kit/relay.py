@@ -25,7 +25,7 @@ from .liveness import Beat
 from .metrics import RELAY_PUBLISHED
 from .producer import PRODUCER_FAULTS, FencedProducer
 from .unit_of_work import Database
-from .waiting import delete_published, read_waiting
+from .waiting import FIRST_ROWS, ROWS, delete_published, read_waiting
 
 #: Which of the shards have anything at all; one query for all, however many are owned.
 _NEWS = """
@@ -100,16 +100,19 @@ class ShardRelay:
             await self._publish_all(producer)
 
     async def _publish_all(self, producer: FencedProducer) -> None:
-        horizon = Horizon()
+        # Small at first: on a machine that is too slow for a whole batch within a transaction's time, starting over
+        # with the same batch would come to the same end for ever.
+        horizon, at_most = Horizon(), FIRST_ROWS
         self._news.set()
         while True:
             await self._told()
             producer.poll()
-            rows, snapshot = await self._read(horizon.cursor)
+            rows, snapshot = await self._read(horizon.cursor, at_most)
             if rows:
                 self._news.set()
                 await self._publish(producer, rows)
                 await self._delete(rows)
+                at_most = min(2 * at_most, ROWS)
             horizon = horizon.after(snapshot)
 
     async def _told(self) -> None:
@@ -129,9 +132,9 @@ class ShardRelay:
         finally:
             await producer.close()
 
-    async def _read(self, cursor: int) -> tuple[Sequence[asyncpg.Record], Snapshot]:
+    async def _read(self, cursor: int, at_most: int) -> tuple[Sequence[asyncpg.Record], Snapshot]:
         async with self._leases.database.driver_connection() as connection:
-            found = await read_waiting(connection, self._shard, cursor)
+            found = await read_waiting(connection, self._shard, cursor, at_most)
         reached(Boundary.RELAY_READ)
         return found
 

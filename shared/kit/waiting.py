@@ -23,18 +23,19 @@ READ = """
 
 _DELETE = "DELETE FROM outbox WHERE shard = $1 AND id = ANY($2::bigint[])"
 
-#: how many messages a batch has at most
-ROWS = 8000
-_BYTES = 8 * 1024 * 1024
+#: how many messages a batch has at most, and how many the first one has
+ROWS = 4000
+FIRST_ROWS = 500
+_BYTES = 4 * 1024 * 1024
 
 _ID = itemgetter(2)
 
 
 async def read_waiting(
-    connection: asyncpg.Connection, shard: int, cursor: int
+    connection: asyncpg.Connection, shard: int, cursor: int, at_most: int = ROWS
 ) -> tuple[Sequence[asyncpg.Record], Snapshot]:
-    """The next rows (xmin, xmax, id, topic, key, headers, payload) of `shard`, and the snapshot that saw them."""
-    rows = await connection.fetch(READ, shard, cursor, ROWS, _BYTES)
+    """The next rows (xmin, xmax, id, topic, key, headers, payload) of a shard, and the snapshot they are of."""
+    rows = await connection.fetch(READ, shard, cursor, at_most, _BYTES)
     rows.sort(key=_ID)  # they are in order already, which SQL does not promise without sorting them itself
     xmin, xmax, last, *_ = rows[-1]
     # Fewer bytes than the limit can also end a batch early: only an empty answer proves that nothing is left.

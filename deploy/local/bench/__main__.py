@@ -18,12 +18,13 @@ from rich.table import Table
 
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.backlogs import backlog, isolation
-from deploy.local.bench.consumers import consumers
+from deploy.local.bench.consumers import MESSAGES, consumers
 from deploy.local.bench.deletions import DELETIONS, deletions_at_a_rate, one_large_deletion
 from deploy.local.bench.deliveries import deliveries
 from deploy.local.bench.figures import Figure
 from deploy.local.bench.floods import REFUSED, flood
 from deploy.local.bench.idle import idle
+from deploy.local.bench.recovery import recovery
 from deploy.local.bench.relay import ROWS, WAITING, Sizes, relay
 from deploy.local.bench.requests import requests
 from deploy.local.demo.upstream import upstream_of
@@ -35,7 +36,17 @@ from shared.kit.kafka import Kafka
 RESULTS = Path("bench-results")
 #: these need Kafka and PostgreSQL alone, and have them to themselves
 OF_THE_STACK = ("relay", "consumers")
-OF_THE_SYSTEM = ("idle", "one-deletion", "deletions", "requests", "flood", "deliveries", "isolation", "backlog")
+OF_THE_SYSTEM = (
+    "idle",
+    "one-deletion",
+    "deletions",
+    "requests",
+    "flood",
+    "deliveries",
+    "isolation",
+    "backlog",
+    "recovery",
+)
 MEASUREMENTS = (*OF_THE_STACK, *OF_THE_SYSTEM)
 
 Measurement = Callable[[], Awaitable[list[Figure]]]
@@ -71,7 +82,7 @@ async def _of_the_stack(
     runs: int = chosen.runs
     measurements: dict[str, Measurement] = {
         "relay": lambda: relay(stack, runs, Sizes(chosen.rows, chosen.waiting)),
-        "consumers": lambda: consumers(stack, runs),
+        "consumers": lambda: consumers(stack, runs, chosen.messages),
     }
     return await _measured(measurements, names, runs, console)
 
@@ -94,6 +105,7 @@ async def _of_the_system(
             "deliveries": lambda: deliveries(system, upstream, kafka, runs),
             "isolation": lambda: isolation(system, upstream, kafka, runs),
             "backlog": lambda: backlog(system, upstream, kafka),
+            "recovery": lambda: recovery(bench, runs),
         }
         return await _measured(measurements, names, runs, console)
 
@@ -140,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--waiting", type=int, default=WAITING, help=f"rows of the relay's long backlog (default: {WAITING})"
     )
+    parser.add_argument("--messages", type=int, default=MESSAGES, help=f"that a consumer takes (default: {MESSAGES})")
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, help="these measurements (default: all, in order)")
     return parser
 

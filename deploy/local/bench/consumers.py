@@ -46,15 +46,15 @@ class Taken:
     cpu: float
 
 
-async def consumers(stack: Stack, runs: int) -> list[Figure]:
-    """Messages a second of one process."""
+async def consumers(stack: Stack, runs: int, messages: int) -> list[Figure]:
+    """Messages a second of one process, from a backlog of `messages`."""
     async with backlog(stack, "bench_consumers") as topic:
         await topic.pool.execute(TABLE)
         alone, taken = [], []
         for _ in range(runs):
-            alone.append(await _inserted(topic))
-            await _send(topic)
-            taken.append(await _taken(stack, topic))
+            alone.append(await _inserted(topic, messages))
+            await _send(topic, messages)
+            taken.append(await _taken(stack, topic, messages))
     rates = [each.per_second for each in taken]
     return [
         Figure("inbox and effect, inserted and committed only", "/s", alone),
@@ -66,33 +66,33 @@ async def consumers(stack: Stack, runs: int) -> list[Figure]:
     ]
 
 
-async def _inserted(topic: Backlog) -> float:
+async def _inserted(topic: Backlog, messages: int) -> float:
     """The rate of the same two statements and a commit, in batches of the consumer's size, with nothing around them."""
     client, now, accounts = uuid4(), datetime.now(UTC), [uuid4() for _ in range(ACCOUNTS)]
     began = time.monotonic()
     async with topic.pool.acquire() as connection:
-        for first in range(0, MESSAGES, BATCH):
+        for first in range(0, messages, BATCH):
             numbers = range(first, first + BATCH)
             counted = Counter(accounts[number % ACCOUNTS] for number in numbers)
             ids, sources = [str(UUID(int=number)) for number in numbers], [SOURCE] * BATCH
             async with connection.transaction():
                 await connection.fetch(_INBOX, "alone", [client] * BATCH, sources, ids, [now] * BATCH)
                 await connection.execute(_COUNT, list(counted), list(counted.values()))
-    rate = MESSAGES / (time.monotonic() - began)
+    rate = messages / (time.monotonic() - began)
     await topic.pool.execute("TRUNCATE inbox, bench_accounts")
     return rate
 
 
-async def _send(topic: Backlog) -> None:
+async def _send(topic: Backlog, messages: int) -> None:
     accounts, client = [uuid4() for _ in range(ACCOUNTS)], uuid4()
-    orders = [an_order(accounts[number % ACCOUNTS]) for number in range(MESSAGES)]
+    orders = [an_order(accounts[number % ACCOUNTS]) for number in range(messages)]
     records = [
         to_record(order, new_envelope(order, source=SOURCE, client_id=client, correlation_id="bench"))
         for order in orders
     ]
     producer = topic.kafka.transactional_producer("bench.upstream")
     await producer.start()
-    for first in range(0, MESSAGES, ROWS):
+    for first in range(0, messages, ROWS):
         producer.begin()
         for order, record in zip(orders[first : first + ROWS], records[first : first + ROWS], strict=True):
             headers: Headers = dict(record.headers)
@@ -102,12 +102,12 @@ async def _send(topic: Backlog) -> None:
     await producer.close()
 
 
-async def _taken(stack: Stack, topic: Backlog) -> Taken:
+async def _taken(stack: Stack, topic: Backlog, messages: int) -> Taken:
     arguments = topic.dsn, topic.kafka.bootstrap, topic.kafka.prefix
     async with program(stack, "taking", *arguments) as process:
-        first, began, cpu = await _reached(topic, MESSAGES * _FROM), time.monotonic(), cpu_seconds([process])
-        last, ended, cpu_then = await _reached(topic, MESSAGES * _UNTIL), time.monotonic(), cpu_seconds([process])
-        await _reached(topic, MESSAGES)
+        first, began, cpu = await _reached(topic, messages * _FROM), time.monotonic(), cpu_seconds([process])
+        last, ended, cpu_then = await _reached(topic, messages * _UNTIL), time.monotonic(), cpu_seconds([process])
+        await _reached(topic, messages)
     await topic.pool.execute("TRUNCATE inbox, bench_accounts")
     return Taken((last - first) / (ended - began), (cpu_then - cpu) / (last - first) * 1_000_000)
 

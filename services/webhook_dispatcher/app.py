@@ -8,13 +8,13 @@ from shared.kit.barrier import ReadBarrier
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
-from .api import delivery_routes, subscription_routes
+from .api import action_routes, delivery_routes, subscription_routes
 from .clients import Sender, guarded_connector
 from .consumers import copies_subscriber, events_subscriber, rebalancings_subscriber
 from .domain import CircuitRule
 from .settings import Settings
 from .storage import BY_INDEX, KEEPER
-from .use_cases import Endpoints
+from .use_cases import Endpoints, SubscriptionRules
 from .workers import DeliveryWorker, Limits, Retention, Rules
 
 
@@ -31,7 +31,11 @@ def build(settings: Settings) -> Service:
         settings=settings,
         database=database,
         kafka=kafka,
-        routers=[subscription_routes(database, settings.address_rule, box), delivery_routes(database)],
+        routers=[
+            subscription_routes(database, SubscriptionRules(settings.address_rule, box, settings.schedule_bounds)),
+            action_routes(database, box),
+            delivery_routes(database),
+        ],
         verifier=verifier,
         token_keys=keys,
         subscribers=[
@@ -39,7 +43,7 @@ def build(settings: Settings) -> Service:
             rebalancings_subscriber(barrier, worker.wake),
             events_subscriber(worker.wake),
         ],
-        workers={"delivery": worker.run, "retention": Retention(database).run},
+        workers={"delivery": worker.run, "retention": Retention(database, box).run},
         publishes=[SUBSCRIPTIONS_EVENTS],
         opens=[sender.open],
         measured=[barrier],

@@ -11,9 +11,9 @@ NOUNS = {
         "portfolios rebalancings refusals resources transitions"
     ),
     "services/webhook_dispatcher": (
-        "addresses agenda attempts backoff boundaries claims clients copies deliveries delivery dialling endings "
-        "endpoints event_types gate housekeeping outcomes package packages partitions planning recording retention "
-        "returns sender sending signing slots subscriptions"
+        "access actions addresses agenda attempts backoff boundaries changes claims clients config copies deliveries "
+        "delivery dialling endings endpoints event_types gate housekeeping outcomes package packages partitions "
+        "planning recording retention returns secrets sender sending signing signing_keys slots subscriptions trials"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

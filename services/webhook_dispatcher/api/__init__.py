@@ -1,6 +1,7 @@
 """The dispatcher over HTTP."""
 
+from .actions import action_routes
 from .deliveries import delivery_routes
 from .subscriptions import subscription_routes
 
-__all__ = ["delivery_routes", "subscription_routes"]
+__all__ = ["action_routes", "delivery_routes", "subscription_routes"]

@@ -44,6 +44,8 @@ def _checking(rule: AddressRule) -> Callable[[AddressInfo], socket.socket]:
         family, kind, protocol, _, address = info
         if not rule.permits(str(address[0])):
             raise ForbiddenAddressError(f"{address[0]} is not an address that deliveries may reach")
+        if not rule.permits_port(address[1]):
+            raise ForbiddenAddressError(f"{address[1]} is not a port that deliveries may reach")
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made

@@ -47,22 +47,6 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
-class EndpointConfig:
-    """How a subscriber wants to be told."""
-
-    #: seconds that events wait before their first attempt, so that more can be packed with them
-    delay: float = 0.0
-    #: events of one account in one body at most
-    max_package_size: int = 1
-    #: requests a second; None for no limit
-    rate_limit: int | None = None
-    #: one account's events one after the other
-    ordered: bool = False
-    #: seconds for an attempt; None for the operator's
-    timeout: float | None = None
-
-
-@dataclass(frozen=True)
 class Subscription:
     """A subscriber's endpoint, as far as planning needs it."""
 

@@ -3,6 +3,14 @@
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
 from .attempts import AttemptRow, attempts_of
+from .changes import (
+    Sealed,
+    SubscriptionToKeep,
+    add_subscription,
+    change_subscription,
+    lock_subscription,
+    pause_subscription,
+)
 from .claims import BY_INDEX, Capacity, Looked, claim, look
 from .copies import (
     KEEPER,
@@ -32,11 +40,10 @@ from .outcomes import Recorded, record, report
 from .packages import pack
 from .partitions import keep_partitions
 from .returns import hand_back, release_expired
+from .secrets import keep_keys, lock_ended_keys, replace_keys
 from .subscriptions import (
     Disabled,
-    NewSubscription,
     SubscriptionRow,
-    add_subscription,
     delete_subscription,
     disable_subscription,
     disable_subscriptions_of,
@@ -59,14 +66,16 @@ __all__ = [
     "DeliveryRow",
     "Disabled",
     "Looked",
-    "NewSubscription",
     "Recorded",
+    "Sealed",
     "SubscriptionRow",
+    "SubscriptionToKeep",
     "add_subscription",
     "apply_accounts",
     "apply_clients",
     "apply_configurations",
     "attempts_of",
+    "change_subscription",
     "claim",
     "close_gate",
     "delete_subscription",
@@ -79,15 +88,20 @@ __all__ = [
     "gates_of",
     "hand_back",
     "hold_client",
+    "keep_keys",
     "keep_partitions",
     "lift_quarantine",
+    "lock_ended_keys",
+    "lock_subscription",
     "look",
     "owners_of",
     "pack",
+    "pause_subscription",
     "plan",
     "quarantine",
     "record",
     "release_expired",
+    "replace_keys",
     "report",
     "subscription_of",
     "subscriptions_of",

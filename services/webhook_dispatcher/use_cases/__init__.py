@@ -4,6 +4,7 @@ from .deliveries import DeliveryNotFound, list_attempts, list_deliveries, read_d
 from .gate import apply_states, reopen_gates, shut_gates
 from .planning import AccountOfAnotherClient, plan_behind_the_gate, plan_deliveries
 from .retention import keep_deliveries
+from .secrets import Rotated, forget_former_keys, rotate_secret
 from .sending import (
     Endpoints,
     claim_due,
@@ -15,24 +16,35 @@ from .sending import (
 )
 from .subscriptions import (
     ClientRevoked,
+    EndpointChange,
     NewEndpoint,
     SubscriptionNotFound,
+    SubscriptionRules,
+    change_subscription,
     delete_subscription,
     list_subscriptions,
+    pause_subscription,
     read_subscription,
     subscribe,
 )
+from .trials import SubscriptionOff, try_subscription
 
 __all__ = [
     "AccountOfAnotherClient",
     "ClientRevoked",
     "DeliveryNotFound",
+    "EndpointChange",
     "Endpoints",
     "NewEndpoint",
+    "Rotated",
     "SubscriptionNotFound",
+    "SubscriptionOff",
+    "SubscriptionRules",
     "apply_states",
+    "change_subscription",
     "claim_due",
     "delete_subscription",
+    "forget_former_keys",
     "give_back",
     "keep_deliveries",
     "list_attempts",
@@ -40,6 +52,7 @@ __all__ = [
     "list_subscriptions",
     "look_for_due",
     "make_attempt",
+    "pause_subscription",
     "plan_behind_the_gate",
     "plan_deliveries",
     "read_delivery",
@@ -47,6 +60,8 @@ __all__ = [
     "record_attempts",
     "release_lost",
     "reopen_gates",
+    "rotate_secret",
     "shut_gates",
     "subscribe",
+    "try_subscription",
 ]

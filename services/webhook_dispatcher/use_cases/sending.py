@@ -17,6 +17,7 @@ from services.webhook_dispatcher.domain import (
     Outcome,
     Reason,
     Schedule,
+    SigningKeys,
     message_id_of,
     next_step,
     reports_of,
@@ -41,7 +42,10 @@ class Endpoints:
         self.sender = sender
         self.box = box
         #: a backlog is hundreds of attempts with the same secret, each opening of which costs as much as its signature
-        self.opened = lru_cache(maxsize=_SECRETS_KEPT)(box.open)
+        self.opened = lru_cache(maxsize=_SECRETS_KEPT)(self._keys_in)
+
+    def _keys_in(self, sealed: bytes) -> SigningKeys:
+        return SigningKeys.from_bytes(self.box.open(sealed))
 
 
 async def look_for_due(database: Database, after: UUID | None, at_most: int) -> Looked:
@@ -63,11 +67,14 @@ async def claim_due(
 async def make_attempt(endpoints: Endpoints, claimed: Claimed) -> Attempt:
     """Sign and send one delivery; whatever happens is the attempt's outcome."""
     try:
-        secret = endpoints.opened(claimed.sealed_secret).decode()
+        keys = endpoints.opened(claimed.sealed_secret)
     except UnsealableError:
         now = datetime.now(UTC)
         return Attempt(Outcome.NOT_SENT, now, now, error="the secret cannot be opened with the present keys")
-    headers = signed_headers(secret, message_id_of(claimed.id), int(time.time()), claimed.body)
+    signed = message_id_of(claimed.id), int(time.time()), claimed.body
+    headers = signed_headers(keys.secret, *signed)
+    if keys.more:
+        headers["webhook-signature"] = " ".join([headers["webhook-signature"], *keys.further_signatures(*signed)])
     return await endpoints.sender.post(claimed.url, headers, claimed.body, within=claimed.timeout)
 
 

@@ -61,7 +61,7 @@ AT_MOST = {
     "order_service GET /portfolios/rebalancings/executions/{execution_id}/orders": 2,
     "order_service POST /portfolios/orders": 5,
     "order_service POST /portfolios/rebalancings/executions": 11,
-    "webhook_dispatcher DELETE /webhooks/{subscription_id}": 2,
+    "webhook_dispatcher DELETE /webhooks/{subscription_id}": 3,
     "webhook_dispatcher GET /deliveries": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}/attempts": 2,
@@ -69,7 +69,12 @@ AT_MOST = {
     "webhook_dispatcher GET /webhooks/types": 0,
     "webhook_dispatcher GET /webhooks/{subscription_id}": 1,
     "webhook_dispatcher GET /webhooks/{subscription_id}/deliveries": 2,
+    "webhook_dispatcher PATCH /webhooks/{subscription_id}": 4,
     "webhook_dispatcher POST /webhooks": 4,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/pause": 2,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/resume": 2,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/secret/rotate": 2,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/test": 5,
 }
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.clients import Sender, guarded_connector
 from services.webhook_dispatcher.domain import AddressRule, CircuitRule, EndpointConfig, Happening, Pace
-from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint
+from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint, SubscriptionRules
 from services.webhook_dispatcher.workers import DeliveryWorker, Limits, Rules
 from shared.contracts import Envelope, Message, new_envelope, new_id, redrive_topic, to_record
 from shared.kit.cause import Cause
@@ -141,7 +141,7 @@ class World:
         """A subscription whose endpoint has answered quickly so far, unless `pace` says otherwise."""
         endpoint = NewEndpoint("a test", url, types or ("ALL",), excluded, enabled, EndpointConfig(**config))
         async with self.database.unit_of_work(Cause(self.client_id, "a-request")) as work:
-            row, secret = await use_cases.subscribe(work, endpoint, self.rule, self.box)
+            row, secret = await use_cases.subscribe(work, endpoint, SubscriptionRules(self.rule, self.box))
             answered = text("UPDATE endpoints SET pace = :pace WHERE subscription_id = :id")
             await work.connection.execute(answered, {"pace": pace.value, "id": row.id})
         return Subscribed(row.id, secret)

@@ -1,7 +1,5 @@
 """webhook_dispatcher put together."""
 
-from functools import partial
-
 from shared.contracts import ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS, SUBSCRIPTIONS_EVENTS
 from shared.kit.auth import RemoteKeys, trusted_issuers
 from shared.kit.barrier import ReadBarrier
@@ -9,12 +7,11 @@ from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
 from .api import action_routes, delivery_routes, subscription_routes
-from .clients import Sender, guarded_connector
 from .consumers import copies_subscriber, events_subscriber, rebalancings_subscriber
 from .domain import CircuitRule
 from .settings import Settings
 from .storage import BY_INDEX, KEEPER
-from .use_cases import Endpoints, SubscriptionRules
+from .use_cases import SubscriptionRules, endpoints_of
 from .workers import DeliveryWorker, Limits, Retention, Rules
 
 
@@ -22,8 +19,8 @@ def build(settings: Settings) -> Service:
     """The service, with nothing opened yet."""
     database, kafka = plumbing(settings, "webhook_dispatcher", planner=BY_INDEX)
     box = SecretBox(settings.sealing_keys)
-    sender = Sender(partial(guarded_connector, settings.address_rule), timeout=settings.attempt_timeout)
-    worker = DeliveryWorker(database, Endpoints(sender, box), _limits(settings), _rules(settings))
+    endpoints = endpoints_of(database, box, settings.address_rule, timeout=settings.attempt_timeout)
+    worker = DeliveryWorker(database, endpoints, _limits(settings), _rules(settings))
     barrier = ReadBarrier(kafka, database, KEEPER, [CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS], settings.partitions)
     verifier, keys = trusted_issuers(settings, RemoteKeys(f"{settings.issuer_url}/auth/verify_keys"))
     return Service(
@@ -45,9 +42,9 @@ def build(settings: Settings) -> Service:
         ],
         workers={"delivery": worker.run, "retention": Retention(database, box).run},
         publishes=[SUBSCRIPTIONS_EVENTS],
-        opens=[sender.open],
+        opens=[endpoints.open],
         measured=[barrier],
-        closes=[barrier.close, sender.close],
+        closes=[barrier.close, endpoints.close],
     )
 
 

@@ -13,7 +13,8 @@ NOUNS = {
     "services/webhook_dispatcher": (
         "access actions addresses agenda attempts backoff boundaries changes claims clients config copies deliveries "
         "delivery dialling endings endpoints event_types gate housekeeping outcomes package packages partitions "
-        "planning recording retention returns secrets sender sending signing signing_keys slots subscriptions trials"
+        "planning recording retention returns secrets sender sending signing signing_keys slots subscriptions "
+        "tokens trials trust"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

@@ -108,6 +108,10 @@ class Claimed:
     ordered: bool = False
     #: seconds for this attempt; None for the operator's
     timeout: float | None = None
+    #: seconds at most between attempts, where its subscription has a schedule of its own
+    schedule: Sequence[float] | None = None
+    #: the subscription's revision, where its endpoint is approached with more than the signed request
+    access_revision: int | None = None
     #: its endpoint answers quickly, so that it takes one of the slots kept for those
     quick: bool = True
     #: all that its endpoint may be sent now was taken: more may be waiting

@@ -40,7 +40,7 @@ from .outcomes import Recorded, record, report
 from .packages import pack
 from .partitions import keep_partitions
 from .returns import hand_back, release_expired
-from .secrets import keep_keys, lock_ended_keys, replace_keys
+from .secrets import keep_keys, lock_ended_keys, replace_keys, sealed_access_of
 from .subscriptions import (
     Disabled,
     SubscriptionRow,
@@ -103,6 +103,7 @@ __all__ = [
     "release_expired",
     "replace_keys",
     "report",
+    "sealed_access_of",
     "subscription_of",
     "subscriptions_of",
 ]

@@ -1,4 +1,4 @@
-"""Sealed secrets: signing keys replaced and forgotten."""
+"""Sealed secrets: signing keys replaced and forgotten, what endpoints are approached with."""
 
 from datetime import datetime
 from uuid import UUID
@@ -29,6 +29,8 @@ _KEEP = text(
     "WHERE id = :id"
 )
 
+_ACCESS = text("SELECT sealed_access FROM subscriptions WHERE id = :id")
+
 
 async def replace_keys(
     connection: AsyncConnection,
@@ -52,3 +54,10 @@ async def keep_keys(
 ) -> None:
     """Store what is left of a locked subscription's keys."""
     await connection.execute(_KEEP, {"id": subscription_id, "sealed": sealed, "former_until": former_until})
+
+
+async def sealed_access_of(connection: AsyncConnection, subscription_id: UUID) -> bytes | None:
+    """What the endpoint of a subscription is approached with, sealed; None where there is nothing."""
+    found = await connection.execute(_ACCESS, {"id": subscription_id})
+    sealed: bytes | None = found.scalar_one_or_none()
+    return sealed

@@ -8,6 +8,7 @@ from .secrets import Rotated, forget_former_keys, rotate_secret
 from .sending import (
     Endpoints,
     claim_due,
+    endpoints_of,
     give_back,
     look_for_due,
     make_attempt,
@@ -44,6 +45,7 @@ __all__ = [
     "change_subscription",
     "claim_due",
     "delete_subscription",
+    "endpoints_of",
     "forget_former_keys",
     "give_back",
     "keep_deliveries",

@@ -42,6 +42,7 @@ def settings(stack: Stack, issuer: Issuer) -> Settings:
             "deliver_to": "127.0.0.0/8",
             "deliver_to_ports": "9,80,443,1024-65535",
             "retry_schedule": "0.05,0.05",
+            "subscription_retry_shortest": 0.01,
             "attempt_timeout": 2,
             "deliveries_per_endpoint": 10,
             "circuit_open_seconds": 0.05,

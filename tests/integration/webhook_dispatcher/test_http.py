@@ -354,3 +354,35 @@ async def followed(caller: Caller, path: str) -> list[dict[str, Any]]:
         assert code == 200, body
         found += body["data"]
     return found
+
+
+async def test_nothing_secret_stands_in_the_log(system: RunningSystem, caller: Caller, receiver: Receiver) -> None:
+    secrets = [f"{uuid4()} {name}" for name in ("a header", "another header", "a password", "a client secret")]
+    sign_in = {"type": "basic", "username": "we", "password": secrets[2]}
+    token_url = "http://127.0.0.1:9/token"
+    oauth2 = {"type": "oauth2", "token_url": token_url, "client_id": "we", "client_secret": secrets[3]}
+    config = {"headers": {"X-Key": secrets[0]}, "auth": sign_in, "signature": ["v1", "v1a"]}
+    code, made = await caller.call(
+        "POST", "/webhooks", {"title": "mine", "url": receiver.url, "type": ["ALL"], "config": config}
+    )
+    assert code == 201
+    path = f"/webhooks/{made['id']}"
+    # Also what is refused, and what ends in a failed attempt.
+    assert (await caller.call("PATCH", path, {"config": {"headers": {"Host": secrets[1]}}}))[0] == 422
+    assert (await caller.call("PATCH", path, {"config": {"auth": {**oauth2, "type": secrets[1]}}}))[0] == 400
+    _, rotated = await caller.call("POST", f"{path}/secret/rotate")
+    await caller.call("POST", f"{path}/test")
+    await delivered(caller, 1)
+    assert (await caller.call("PATCH", path, {"config": {"auth": oauth2}}))[0] == 200
+    code, failing = await caller.call("POST", f"{path}/test")
+    assert code == 201
+
+    async def failed() -> bool:
+        _, attempts = await caller.call("GET", f"/deliveries/{failing['id']}/attempts")
+        return [each["outcome"] for each in attempts["data"]][:1] == ["SIGN_IN_FAILED"]
+
+    await eventually(failed)
+    log = (system.stack.directory / f"{NAME}.log").read_text()
+    assert failing["id"] in log, "the attempts are told"
+    for secret in (*secrets, made["secret"], rotated["secret"], "whsk_", "whsec_"):
+        assert secret not in log

@@ -3,6 +3,7 @@
 from shared.contracts import ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS, SUBSCRIPTIONS_EVENTS
 from shared.kit.auth import RemoteKeys, trusted_issuers
 from shared.kit.barrier import ReadBarrier
+from shared.kit.sealing import SealedColumn
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
@@ -25,6 +26,10 @@ def build(settings: Settings) -> Service:
     verifier, keys = trusted_issuers(settings, RemoteKeys(f"{settings.issuer_url}/auth/verify_keys"))
     return Service(
         name="webhook_dispatcher",
+        sealed=[
+            SealedColumn("subscriptions", "id", "uuid", "sealed_secret"),
+            SealedColumn("subscriptions", "id", "uuid", "sealed_access"),
+        ],
         settings=settings,
         database=database,
         kafka=kafka,

@@ -39,6 +39,8 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _NAME = re.compile(rf"(?=.{{1,253}}\.?$){_HOST}")
 #: All of IPv6 that is routed publicly; translators' prefixes (NAT64) lie outside.
 _UNICAST = IPv6Network("2000::/3")
+#: What Python took for public in some of its versions: the IETF's own addresses, and relays into 6to4.
+_SET_ASIDE: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 
 
 class AddressNotReached(Unprocessable):
@@ -80,6 +82,8 @@ def _unmapped(address: Address) -> Address:
 
 def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and (address not in _UNICAST or _hides_another(address)):
+        return False
+    if any(address in network for network in _SET_ASIDE):
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
@@ -136,7 +140,8 @@ def _host_of(parts: SplitResult) -> str:
 
 def _is_address(host: str) -> bool:
     try:
-        ip_address(host.partition("%")[0])
+        # Only an address of IPv6 has a zone behind it.
+        ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         return False
     return True

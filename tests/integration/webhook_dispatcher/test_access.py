@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from aiohttp import web
+from cryptography.fernet import Fernet, MultiFernet
 
 from services.webhook_dispatcher.clients import (
     Sender,
@@ -20,6 +21,10 @@ from services.webhook_dispatcher.clients import (
     guarded_connector,
 )
 from services.webhook_dispatcher.domain import Access, AddressRule, OAuth2
+from services.webhook_dispatcher.settings import Settings
+from shared.kit.sealing import NotAllSealedError, seal_anew
+from shared.kit.secrets import SecretBox, new_sealing_key
+from shared.kit.service import Service
 
 from .asking import Asker
 from .receiver import Answer, Receiver, after, status
@@ -209,3 +214,50 @@ async def test_pools_of_connections_are_kept_for_so_many_bundles_and_none_is_clo
     assert [each._session is not None for each in made] == [False, False, True]
     await senders.close()
     assert made[2]._session is None
+
+
+async def test_everything_is_sealed_anew_in_chunks_while_deliveries_go_on_and_what_cannot_be_opened_is_told(
+    asker: Asker, world: World, service: Service, settings: Settings, receiver: Receiver
+) -> None:
+    made = [await asker.subscribed(receiver.url, config={"headers": {"X-Key": "k"}}) for _ in range(3)]
+    revisions = [(await asker.ask("GET", f"/webhooks/{each['id']}")).headers["ETag"] for each in made]
+    # As before there were ids, and as if its key were lost.
+    old = MultiFernet([Fernet(key) for key in settings.sealing_keys])
+    unnamed = old.encrypt(world.box.open(await sealed_of(world, made[0])))
+    await sealed_as(world, made[0], unnamed)
+    await is_delivered_to(asker, world, made[0])
+    lost = SecretBox([new_sealing_key()]).seal(b"whsec_x")
+    kept = await sealed_of(world, made[1])
+    await sealed_as(world, made[1], lost)
+
+    new = new_sealing_key()
+    keys = settings.sealing_keys
+    with pytest.raises(NotAllSealedError, match="; 1 can be opened with none of the keys"):
+        await seal_anew(world.database, SecretBox([new, *keys]), service.sealed, at_once=2)
+    assert await sealed_of(world, made[1]) == lost
+    await sealed_as(world, made[1], kept)
+    assert await seal_anew(world.database, SecretBox([new, *keys]), service.sealed, at_once=2) == 1
+    assert await seal_anew(world.database, SecretBox([new]), service.sealed, at_once=2) == 0
+    for each in made:
+        assert SecretBox([new]).open(await sealed_of(world, each)).decode() == each["secret"]
+    assert await seal_anew(world.database, SecretBox([*keys, new]), service.sealed) >= 6
+    assert revisions == [(await asker.ask("GET", f"/webhooks/{each['id']}")).headers["ETag"] for each in made]
+    await is_delivered_to(asker, world, made[2])
+
+
+async def is_delivered_to(asker: Asker, world: World, subscription: dict[str, Any]) -> None:
+    async with world.sending():
+        await asker.in_state(await asker.tested(subscription), "DELIVERED")
+
+
+async def sealed_of(world: World, subscription: dict[str, Any]) -> bytes:
+    (row,) = await world.rows("SELECT sealed_secret FROM subscriptions WHERE id = :s", s=UUID(subscription["id"]))
+    return bytes(row.sealed_secret)
+
+
+async def sealed_as(world: World, subscription: dict[str, Any], sealed: bytes) -> None:
+    await world.rows(
+        "UPDATE subscriptions SET sealed_secret = :sealed WHERE id = :s RETURNING 1",
+        s=UUID(subscription["id"]),
+        sealed=sealed,
+    )

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.local.stack import Stack, local_stack
 from shared.kit import schema
@@ -21,6 +22,10 @@ from shared.kit.unit_of_work import Database
 from .distribution import BySystem, sort_longest_first
 
 PARTITIONS = 3
+
+# How long an example takes says how busy the machine is; and a failure tells what repeats it.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("here")
 
 #: how long before the alarm of pytest-timeout a coroutine is cancelled
 _BEFORE_THE_ALARM = 15.0

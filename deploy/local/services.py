@@ -198,6 +198,7 @@ def _environment(stack: Stack, prefix: str) -> dict[str, str]:
         SECRET_KEYS_VARIABLE: os.environ.get(SECRET_KEYS_VARIABLE) or _secret_keys(stack.directory),
         "PORTFOLIO_BUS_TOPIC_PREFIX": prefix,
         "PORTFOLIO_BUS_DELIVER_TO": "127.0.0.0/8,::1/128",
+        "PORTFOLIO_BUS_DELIVER_TO_PORTS": "1-65535",
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -10,6 +10,7 @@ from shared.contracts import (
 )
 from shared.kit.allowances import Allowances, Limit
 from shared.kit.auth import trusted_issuers
+from shared.kit.sealing import SealedColumn
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 from shared.kit.unit_of_work import Database
@@ -35,6 +36,7 @@ def build(settings: Settings) -> Service:
     verifier, remote_keys = trusted_issuers(settings, keys)
     return Service(
         name="config_service",
+        sealed=[SealedColumn("signing_keys", "kid", "text", "sealed")],
         settings=settings,
         database=database,
         kafka=kafka,

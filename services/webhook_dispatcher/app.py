@@ -1,21 +1,20 @@
 """webhook_dispatcher put together."""
 
 from datetime import timedelta
-from functools import partial
 
 from shared.contracts import ACCOUNTS_EVENTS, CONFIGURATIONS_EVENTS, SUBSCRIPTIONS_EVENTS
 from shared.kit.auth import RemoteKeys, trusted_issuers
 from shared.kit.barrier import ReadBarrier
+from shared.kit.sealing import SealedColumn
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
-from .api import delivery_routes, repair_routes, subscription_routes
-from .clients import Sender, guarded_connector
+from .api import action_routes, delivery_routes, repair_routes, subscription_routes
 from .consumers import copies_subscriber, events_subscriber, rebalancings_subscriber
 from .domain import CircuitRule, RecoveryPace
 from .settings import Settings
 from .storage import BY_INDEX, KEEPER
-from .use_cases import Endpoints
+from .use_cases import SubscriptionRules, endpoints_of
 from .workers import DeliveryWorker, Disabling, Limits, Recoveries, Retention, Rules
 
 
@@ -23,17 +22,22 @@ def build(settings: Settings) -> Service:
     """The service, with nothing opened yet."""
     database, kafka = plumbing(settings, "webhook_dispatcher", planner=BY_INDEX)
     box = SecretBox(settings.sealing_keys)
-    sender = Sender(partial(guarded_connector, settings.address_rule), timeout=settings.attempt_timeout)
-    worker = DeliveryWorker(database, Endpoints(sender, box), _limits(settings), _rules(settings))
+    endpoints = endpoints_of(database, box, settings.address_rule, timeout=settings.attempt_timeout)
+    worker = DeliveryWorker(database, endpoints, _limits(settings), _rules(settings))
     barrier = ReadBarrier(kafka, database, KEEPER, [CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS], settings.partitions)
     verifier, keys = trusted_issuers(settings, RemoteKeys(f"{settings.issuer_url}/auth/verify_keys"))
     return Service(
         name="webhook_dispatcher",
+        sealed=[
+            SealedColumn("subscriptions", "id", "uuid", "sealed_secret"),
+            SealedColumn("subscriptions", "id", "uuid", "sealed_access"),
+        ],
         settings=settings,
         database=database,
         kafka=kafka,
         routers=[
-            subscription_routes(database, settings.address_rule, box),
+            subscription_routes(database, SubscriptionRules(settings.address_rule, box, settings.schedule_bounds)),
+            action_routes(database, box),
             delivery_routes(database),
             repair_routes(database),
         ],
@@ -48,12 +52,12 @@ def build(settings: Settings) -> Service:
             "delivery": worker.run,
             "disabling": Disabling(database, timedelta(days=settings.disable_after_days)).run,
             "recoveries": Recoveries(database, RecoveryPace(untried=settings.recovered_at_once)).run,
-            "retention": Retention(database).run,
+            "retention": Retention(database, box).run,
         },
         publishes=[SUBSCRIPTIONS_EVENTS],
-        opens=[sender.open],
+        opens=[endpoints.open],
         measured=[barrier],
-        closes=[barrier.close, sender.close],
+        closes=[barrier.close, endpoints.close],
     )
 
 

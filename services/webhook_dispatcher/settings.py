@@ -8,7 +8,7 @@ from pydantic_settings import NoDecode
 
 from shared.kit.settings import SealingSettings
 
-from .domain import STANDARD_SCHEDULE, AddressRule
+from .domain import STANDARD_SCHEDULE, USUAL_PORTS, AddressRule, ScheduleBounds
 
 
 def _parts(value: object) -> object:
@@ -20,7 +20,19 @@ def _networks(value: object) -> object:
     return [ip_network(part) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
 
 
+def _port_ranges(value: object) -> object:
+    parts = _parts(value)
+    return [_range_in(part) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
+
+
+def _range_in(part: str) -> tuple[str, str]:
+    first, _, last = part.partition("-")
+    return first, last or first
+
+
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+PortRanges = Annotated[tuple[tuple[Port, Port], ...], NoDecode, BeforeValidator(_port_ranges)]
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
 Waits = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(_parts)]
 
@@ -29,10 +41,24 @@ class Settings(SealingSettings):
     """The settings of webhook_dispatcher."""
 
     deliver_to: Networks = Field((), description="networks that deliveries may reach besides the public ones")
+    deliver_to_ports: PortRanges = Field(
+        USUAL_PORTS,
+        min_length=1,
+        description="ports that deliveries may reach, and ranges of them, parted by commas",
+    )
     retry_schedule: Waits = Field(
         STANDARD_SCHEDULE,
         max_length=50,
         description="seconds at most between one attempt and the next, parted by commas; then the delivery has failed",
+    )
+    subscription_retries: int = Field(
+        20, ge=1, le=50, description="most waits in the retry schedule of a subscription that has its own"
+    )
+    subscription_retry_shortest: float = Field(
+        1.0, ge=0, le=3600, description="seconds that each of its waits lasts at least"
+    )
+    subscription_retry_longest: float = Field(
+        7 * 24 * 3600.0, gt=0, le=30 * 24 * 3600, description="seconds that all of its waits last at most, together"
     )
     attempt_timeout: float = Field(15.0, gt=0, le=120, description="seconds that an endpoint may take to answer")
     lease_seconds: float = Field(
@@ -71,4 +97,11 @@ class Settings(SealingSettings):
     @property
     def address_rule(self) -> AddressRule:
         """The addresses that deliveries may be sent to."""
-        return AddressRule(self.deliver_to)
+        return AddressRule(self.deliver_to, self.deliver_to_ports)
+
+    @property
+    def schedule_bounds(self) -> ScheduleBounds:
+        """What subscriptions may have for a retry schedule of their own."""
+        return ScheduleBounds(
+            self.subscription_retries, self.subscription_retry_shortest, self.subscription_retry_longest
+        )

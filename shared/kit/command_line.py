@@ -1,4 +1,4 @@
-"""The command line that every service has: migrate, run, redrive."""
+"""The command line that every service has: migrate, run, redrive; and reseal, where it keeps secrets."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,8 +10,10 @@ import uvloop
 from . import service as services
 from .logs import configure_logs
 from .redrive import redrive
+from .sealing import NotAllSealedError, seal_anew
+from .secrets import SecretBox
 from .service import Role, Service
-from .settings import KitSettings, settings_or_exit
+from .settings import KitSettings, SealingSettings, settings_or_exit
 from .topics import TopicMismatchError
 
 S = TypeVar("S", bound=KitSettings)
@@ -50,7 +52,25 @@ def service_commands(name: str, settings: type[S], build: Callable[[S], Service]
         count = in_loop(lambda service: _redriven(service, group, reason or None), build, settings, name)
         typer.echo(f"{count} messages redriven to {group}")
 
+    if issubclass(settings, SealingSettings):
+
+        @app.command()
+        def reseal() -> None:
+            """Seal everything anew under the first of the secret keys; may be stopped and run again at any time."""
+            count = in_loop(_resealed, build, settings, name)
+            typer.echo(f"{name}: {count} values sealed anew")
+
     return app
+
+
+async def _resealed(service: Service) -> int:
+    chosen = service.settings
+    if not isinstance(chosen, SealingSettings):
+        raise TypeError
+    try:
+        return await seal_anew(service.database, SecretBox(chosen.sealing_keys), service.sealed)
+    except NotAllSealedError as fault:
+        raise SystemExit(str(fault)) from None
 
 
 async def _redriven(service: Service, group: str, reason: str | None) -> int:

@@ -8,6 +8,8 @@ from hashlib import sha256
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 _SCHEME = "sha256"
+_ID_DIGITS = 16
+_BEHIND_ID = b"."
 
 
 class UnsealableError(Exception):
@@ -16,6 +18,9 @@ class UnsealableError(Exception):
 
 class SecretBox:
     """Seals bytes under the first of several Fernet keys and opens what any of them has sealed.
+
+    What is sealed begins with the id of its key, which is derived from the key: `<16 hex digits>.<Fernet token>`. A
+    value without an id was sealed before there were ids, and is tried with all keys.
 
     A key is replaced by putting the new one in front, sealing everything again with `rotate`, and then taking the old
     one away.
@@ -26,25 +31,38 @@ class SecretBox:
         if not keys:
             message = "a SecretBox needs at least one key"
             raise ValueError(message)
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._keys = {_id_of(key): Fernet(key) for key in keys}
+        self._unmarked = MultiFernet(list(self._keys.values()))
+        self._first = next(iter(self._keys))
+
+    @property
+    def mark(self) -> bytes:
+        """What everything begins with that is sealed under the first key."""
+        return self._first + _BEHIND_ID
 
     def seal(self, secret: bytes) -> bytes:
-        """Encrypt and authenticate; the result is ASCII and about 4/3 as long plus 100 bytes."""
-        return self._fernet.encrypt(secret)
+        """Encrypt and authenticate; the result is ASCII and about 4/3 as long plus 120 bytes."""
+        return self.mark + self._keys[self._first].encrypt(secret)
 
     def open(self, sealed: bytes) -> bytes:
         """Give back what was sealed; raises UnsealableError if it was not sealed under these keys or was changed."""
+        key_id, marked, token = sealed.partition(_BEHIND_ID)
+        key = self._keys.get(key_id) if marked else self._unmarked
+        if key is None:
+            raise UnsealableError(f"the key {key_id.decode('ascii', 'replace')[:_ID_DIGITS]} is not here")
         try:
-            return self._fernet.decrypt(sealed)
+            return key.decrypt(token if marked else sealed)
         except InvalidToken as fault:
             raise UnsealableError from fault
 
     def rotate(self, sealed: bytes) -> bytes:
         """Seal again under the first key; raises UnsealableError like `open`."""
-        try:
-            return self._fernet.rotate(sealed)
-        except InvalidToken as fault:
-            raise UnsealableError from fault
+        return self.seal(self.open(sealed))
+
+
+def _id_of(key: str) -> bytes:
+    # Of 256 random bits; it tells nobody anything about them.
+    return sha256(b"sealing key " + key.encode()).hexdigest()[:_ID_DIGITS].encode()
 
 
 def new_sealing_key() -> str:

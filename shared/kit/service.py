@@ -34,6 +34,7 @@ from .loop_lag import LoopLag
 from .metrics import Measured, Metrics
 from .outbox import Outbox
 from .relay import Relay
+from .sealing import SealedColumn
 from .settings import KitSettings
 from .subscriber import Subscriber
 from .topics import TopicMissingError, check_partitions, ensure_topics
@@ -89,6 +90,8 @@ class Service:
     state: Mapping[str, Any] = field(default_factory=dict)
     liveness: Liveness = field(default_factory=Liveness)
     metrics: Metrics = field(default_factory=Metrics)
+    #: what it keeps sealed
+    sealed: Sequence[SealedColumn] = ()
     #: what its own parts measure; the kit's are added when it runs
     measured: Sequence[Measured] = ()
 

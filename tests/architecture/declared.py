@@ -11,10 +11,10 @@ NOUNS = {
         "portfolios rebalancings refusals resources transitions"
     ),
     "services/webhook_dispatcher": (
-        "addresses agenda attempts backoff boundaries claims clients copies deliveries delivery dialling disabling "
-        "endings endpoints event_types exchange failing gate housekeeping outcomes package packages partitions "
-        "planning recording recoveries recovery reopenings repairs resending retention returns searches sender "
-        "sending signing slots subscriptions targets"
+        "access actions addresses agenda attempts backoff boundaries changes claims clients config copies deliveries "
+        "delivery dialling disabling endings endpoints event_types exchange failing gate housekeeping outcomes "
+        "package packages partitions planning recording recoveries recovery reopenings repairs resending retention "
+        "returns searches secrets sender sending signing signing_keys slots subscriptions targets tokens trials trust"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

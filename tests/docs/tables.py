@@ -38,13 +38,20 @@ def settings_table() -> str:
     return _table(("variable", "for", "default", "meaning"), rows)
 
 
+def _one(value: object) -> str:
+    # A number, or a range of them.
+    if isinstance(value, tuple):
+        return "-".join(map(str, dict.fromkeys(value)))
+    return f"{value:g}"
+
+
 def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return "must be set"
     if value is None:
         return "none"
     if isinstance(value, frozenset | tuple | str):
-        values = value if isinstance(value, str) else ",".join(f"{each:g}" for each in value)
+        values = value if isinstance(value, str) else ",".join(map(_one, value))
         return f"`{values}`" if values else "none"
     return f"`{value:g}`"
 

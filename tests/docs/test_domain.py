@@ -24,14 +24,14 @@ SECTIONS = {
     "Accounts": 8,
     "Allocations and configurations": 20,
     "Portfolio orders and rebalancing": 18,
-    "Webhooks": 10,
+    "Webhooks": 27,
     "Ledger portfolios": 18,
     "The bus": 18,
 }
 
 #: These pages are not of the API: they show its document, or figures for whoever runs it.
 NOT_OF_THE_API = ("/openapi.json", "/docs", "/metrics")
-#: Most of its subscriptions and deliveries is told in the README.
+#: Of its routes, those of deliveries are told in the README.
 ELSEWHERE = "webhook_dispatcher"
 
 

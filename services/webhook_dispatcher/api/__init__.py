@@ -1,7 +1,8 @@
 """The dispatcher over HTTP."""
 
+from .actions import action_routes
 from .deliveries import delivery_routes
 from .repairs import repair_routes
 from .subscriptions import subscription_routes
 
-__all__ = ["delivery_routes", "repair_routes", "subscription_routes"]
+__all__ = ["action_routes", "delivery_routes", "repair_routes", "subscription_routes"]

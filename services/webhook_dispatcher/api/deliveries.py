@@ -90,7 +90,7 @@ def delivery_routes(database: Database) -> APIRouter:
         async with database.reading() as connection:
             await use_cases.read_subscription(connection, reader.client_id, subscription_id)
             part = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
-        return Listing[DeliveryShown].showing(page, part.of(shown))
+        return Listing[DeliveryShown].showing(page, part.of(delivery_shown))
 
     @router.get("/deliveries", summary="List deliveries")
     async def list_deliveries(
@@ -107,12 +107,12 @@ def delivery_routes(database: Database) -> APIRouter:
         wanted = DeliveryFilter(*of, planned.since, planned.before)
         async with database.reading() as connection:
             part = await use_cases.list_deliveries(connection, reader.client_id, wanted, page)
-        return Listing[DeliveryShown].showing(page, part.of(shown))
+        return Listing[DeliveryShown].showing(page, part.of(delivery_shown))
 
     @router.get("/deliveries/{delivery_id}", responses=refuses(use_cases.DeliveryNotFound), summary="Read a delivery")
     async def read_delivery(reader: Reader, delivery_id: UUID) -> DeliveryShown:
         async with database.reading() as connection:
-            return shown(await use_cases.read_delivery(connection, reader.client_id, delivery_id))
+            return delivery_shown(await use_cases.read_delivery(connection, reader.client_id, delivery_id))
 
     @router.get(
         "/deliveries/{delivery_id}/attempts",
@@ -127,8 +127,8 @@ def delivery_routes(database: Database) -> APIRouter:
     return router
 
 
-def shown(row: DeliveryRow) -> DeliveryShown:
-    """A delivery as its client sees it."""
+def delivery_shown(row: DeliveryRow) -> DeliveryShown:
+    """The delivery as the API shows it."""
     return DeliveryShown(**vars(row), message_id=message_id_of(row.id))
 
 

@@ -15,7 +15,7 @@ from shared.kit.http import Creation, RequestBody, cause_of, creating, refuses
 from shared.kit.paging import Listing, Page, paged_by
 from shared.kit.unit_of_work import Database
 
-from .deliveries import DeliveryShown, shown
+from .deliveries import DeliveryShown, delivery_shown
 
 Reader = Annotated[Principal, Depends(requires("webhooks:read"))]
 Admin = Annotated[Principal, Depends(requires("webhooks:admin"))]
@@ -80,7 +80,7 @@ def repair_routes(database: Database) -> APIRouter:
         try:
             async with creation.unit_of_work(database) as work:
                 row = await use_cases.resend(work, delivery_id)
-                return await creation.keep(work, shown(row), location=f"/deliveries/{row.id}", status=202)
+                return await creation.keep(work, delivery_shown(row), location=f"/deliveries/{row.id}", status=202)
         except use_cases.StoppedForGood:
             async with database.unit_of_work(creation.cause) as work:
                 await use_cases.note_stopped(work, delivery_id)

@@ -9,27 +9,36 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.domain import (
     ALL,
-    LONGEST_URL,
+    ANNOUNCED,
     SELECTABLE,
-    URL_PATTERN,
     AddressNotReached,
-    AddressRule,
-    EndpointConfig,
-    WebhookType,
+    CertificatesNotUsable,
+    HeadersNotAllowed,
+    ScheduleNotAllowed,
 )
 from services.webhook_dispatcher.storage import SubscriptionRow
-from services.webhook_dispatcher.use_cases import NewEndpoint
+from services.webhook_dispatcher.use_cases import EndpointChange, NewEndpoint, SubscriptionRules
 from shared.contracts import Name, Timestamp
 from shared.kit.auth import Principal, requires
-from shared.kit.http import Creation, RequestBody, cause_of, creating, refuses
+from shared.kit.http import Creation, ExpectedRevision, RequestBody, cause_of, creating, etag_of, refuses
 from shared.kit.paging import Listing, Page, paged_by
-from shared.kit.secrets import SecretBox
 from shared.kit.unit_of_work import Database
+
+from .config import ConfigPatch, ConfigShown, ConfigToMake, Url, config_shown
 
 Reader = Annotated[Principal, Depends(requires("webhooks:read"))]
 Admin = Annotated[Principal, Depends(requires("webhooks:admin"))]
 Creating = Annotated[Creation, Depends(creating(requires("webhooks:admin")))]
 SubscriptionPage = Annotated[Page, Depends(paged_by("created_at"))]
+
+#: what a subscription may be refused for besides its form
+_UNFIT = (
+    use_cases.ClientRevoked,
+    AddressNotReached,
+    HeadersNotAllowed,
+    CertificatesNotUsable,
+    ScheduleNotAllowed,
+)
 
 _SELECTION = (
     "ALL, categories (PORTFOLIO_ORDER) or full types (PORTFOLIO_ORDER.CANCELLED); GET /webhooks/types lists them"
@@ -44,55 +53,52 @@ _ANY_SELECTION: dict[str, Any] = {
     ]
 }
 
+_WHERE = "Where to POST to, http or https; not into networks of ours, nor to a port that the operator has not allowed"
+_LEAVING_OUT = "Categories or full types that are left out"
 _TITLE = "Order book"
 _URL = "https://example.com/hook"
 _TYPES = ["PORTFOLIO_ORDER", "ACCOUNT.CREATED"]
 _LEFT_OUT = ["PORTFOLIO_ORDER.SETTLED"]
 
 
-class ConfigToMake(RequestBody):
-    """How an endpoint wants to be told."""
-
-    delay: float = Field(
-        0.0,
-        ge=0,
-        le=86_400,
-        description="Seconds that an event waits, so that more can be sent with it",
-        examples=[5.0],
-    )
-    max_package_size: int = Field(1, ge=1, le=100, description="Events of one account in one body", examples=[10])
-    rate_limit: int | None = Field(None, ge=1, le=10_000, description="Requests a second at most", examples=[20])
-    ordered: bool = Field(False, description="One account's events one after the other, in their order")
-    timeout: float | None = Field(
-        None, gt=0, le=120, description="Seconds to answer in, where fewer than usual", examples=[5.0]
-    )
+Title = Annotated[Name, Field(min_length=1)]
+Types = Annotated[list[str], Field(min_length=1, max_length=100), WithJsonSchema(_ANY_SELECTION)]
+Exclusion = Annotated[list[str], Field(max_length=100), WithJsonSchema(_EXCLUSION)]
 
 
 class SubscriptionToMake(RequestBody):
     """An endpoint that wants to be told."""
 
-    title: Annotated[Name, Field(min_length=1)] = Field(description="What the client calls it", examples=[_TITLE])
-    url: Annotated[str, Field(min_length=1, max_length=LONGEST_URL, json_schema_extra={"pattern": URL_PATTERN})] = (
-        Field(description="Where to POST to, http or https; not into networks of ours", examples=[_URL])
-    )
-    type: Annotated[list[str], Field(min_length=1, max_length=100), WithJsonSchema(_ANY_SELECTION)] = Field(
-        description=_SELECTION, examples=[_TYPES]
-    )
-    exclude_type: Annotated[list[str], Field(max_length=100), WithJsonSchema(_EXCLUSION)] = Field(
-        [], description="Categories or full types that are left out", examples=[_LEFT_OUT]
-    )
+    title: Title = Field(description="What the client calls it", examples=[_TITLE])
+    url: Url = Field(description=_WHERE, examples=[_URL])
+    type: Types = Field(description=_SELECTION, examples=[_TYPES])
+    exclude_type: Exclusion = Field([], description=_LEAVING_OUT, examples=[_LEFT_OUT])
     enabled: bool = Field(True, description="Nothing is planned for a subscription that is not enabled")
     config: ConfigToMake = Field(default_factory=ConfigToMake, description="How it wants to be told")
 
 
-class ConfigShown(BaseModel):
-    """How an endpoint is told."""
+class SubscriptionPatch(RequestBody):
+    """What is to be changed; a field that is left out stays as it is."""
 
-    delay: float = Field(description="Seconds that an event waits", examples=[5.0])
-    max_package_size: int = Field(description="Events of one account in one body", examples=[10])
-    rate_limit: int | None = Field(description="Requests a second at most", examples=[20])
-    ordered: bool = Field(description="One account's events one after the other, in their order")
-    timeout: float | None = Field(description="Seconds to answer in, where fewer than usual", examples=[5.0])
+    # The defaults are never read: only what was sent counts.
+    title: Title = Field(default_factory=str, description="What the client calls it", examples=[_TITLE])
+    url: Url = Field(default_factory=str, description=_WHERE, examples=[_URL])
+    type: Types = Field(default_factory=list, description=_SELECTION, examples=[_TYPES])
+    exclude_type: Exclusion = Field(default_factory=list, description=_LEAVING_OUT, examples=[_LEFT_OUT])
+    enabled: bool = Field(
+        default_factory=bool, description="false ends what waits for it; true begins anew, whoever has switched it off"
+    )
+    config: ConfigPatch | None = Field(
+        default_factory=ConfigPatch, description="How it wants to be told, merged; null resets all of it"
+    )
+
+    def as_change(self) -> EndpointChange:
+        """What was sent, and nothing of what was left out."""
+        sent = {_FIELDS[name]: getattr(self, name) for name in self.model_fields_set if name in _FIELDS}
+        return EndpointChange(sent, None if self.config is None else self.config.as_patch())
+
+
+_FIELDS = {"title": "title", "url": "url", "type": "types", "exclude_type": "exclude_types", "enabled": "enabled"}
 
 
 class SubscriptionShown(BaseModel):
@@ -106,6 +112,14 @@ class SubscriptionShown(BaseModel):
     enabled: bool = Field(description="Whether anything is planned for it")
     disabled_reason: str | None = Field(
         description="Why it was switched off, if it was not its client who did", examples=[None]
+    )
+    paused_at: Timestamp | None = Field(
+        None, description="Since when what is planned for it waits; null while it does not", examples=[None]
+    )
+    public_key: str | None = Field(
+        None,
+        description="whpk_ and 32 bytes in base64, which verify the signatures `v1a`; null without them",
+        examples=[None],
     )
     config: ConfigShown = Field(description="How it is told")
     created_at: Timestamp = Field(description="When it was made")
@@ -129,7 +143,7 @@ class TypesShown(BaseModel):
     )
 
 
-def subscription_routes(database: Database, rule: AddressRule, box: SecretBox) -> APIRouter:
+def subscription_routes(database: Database, rules: SubscriptionRules) -> APIRouter:
     """The routes under /webhooks that are about subscriptions."""
     router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
@@ -137,16 +151,17 @@ def subscription_routes(database: Database, rule: AddressRule, box: SecretBox) -
         "",
         status_code=201,
         response_model=SubscriptionMade,
-        responses=refuses(use_cases.ClientRevoked, AddressNotReached),
+        responses=refuses(*_UNFIT, etag=True),
         summary="Subscribe an endpoint",
     )
     async def subscribe(creation: Creating, body: SubscriptionToMake) -> Response:
-        config = EndpointConfig(**dict(body.config))
+        config = body.config.as_config()
         endpoint = NewEndpoint(body.title, body.url, body.type, body.exclude_type, body.enabled, config)
         async with creation.unit_of_work(database) as work:
-            row, secret = await use_cases.subscribe(work, endpoint, rule, box)
+            row, secret = await use_cases.subscribe(work, endpoint, rules)
             made = SubscriptionMade(**_columns(row), secret=secret)
-            return await creation.keep(work, made, location=f"/webhooks/{row.id}", secrets={"secret"})
+            location = f"/webhooks/{row.id}"
+            return await creation.keep(work, made, location=location, revision=row.revision, secrets={"secret"})
 
     @router.get("", summary="List subscriptions")
     async def list_subscriptions(reader: Reader, page: SubscriptionPage) -> Listing[SubscriptionShown]:
@@ -157,12 +172,34 @@ def subscription_routes(database: Database, rule: AddressRule, box: SecretBox) -
     # Before the route with an id, which would take the word for one.
     @router.get("/types", summary="List the types of events")
     async def list_types(_: Reader) -> TypesShown:
-        return TypesShown(data=[each.value for each in WebhookType])
+        return TypesShown(data=[each.value for each in ANNOUNCED])
 
-    @router.get("/{subscription_id}", responses=refuses(use_cases.SubscriptionNotFound), summary="Read a subscription")
-    async def read_subscription(reader: Reader, subscription_id: UUID) -> SubscriptionShown:
+    @router.get(
+        "/{subscription_id}",
+        responses=refuses(use_cases.SubscriptionNotFound, etag=True),
+        summary="Read a subscription",
+    )
+    async def read_subscription(response: Response, reader: Reader, subscription_id: UUID) -> SubscriptionShown:
         async with database.reading() as connection:
-            return _shown(await use_cases.read_subscription(connection, reader.client_id, subscription_id))
+            row = await use_cases.read_subscription(connection, reader.client_id, subscription_id)
+        return tagged(response, row)
+
+    @router.patch(
+        "/{subscription_id}",
+        responses=refuses(use_cases.SubscriptionNotFound, *_UNFIT, etag=True),
+        summary="Change a subscription",
+    )
+    async def change_subscription(
+        request: Request,
+        response: Response,
+        admin: Admin,
+        subscription_id: UUID,
+        expected: ExpectedRevision,
+        body: SubscriptionPatch,
+    ) -> SubscriptionShown:
+        async with database.unit_of_work(cause_of(request, admin)) as work:
+            row = await use_cases.change_subscription(work, subscription_id, body.as_change(), rules, expected)
+        return tagged(response, row)
 
     @router.delete(
         "/{subscription_id}",
@@ -170,12 +207,19 @@ def subscription_routes(database: Database, rule: AddressRule, box: SecretBox) -
         responses=refuses(use_cases.SubscriptionNotFound),
         summary="Unsubscribe; what waits is discarded",
     )
-    async def delete_subscription(request: Request, admin: Admin, subscription_id: UUID) -> Response:
+    async def delete_subscription(
+        request: Request, admin: Admin, subscription_id: UUID, expected: ExpectedRevision
+    ) -> None:
         async with database.unit_of_work(cause_of(request, admin)) as work:
-            await use_cases.delete_subscription(work, subscription_id)
-        return Response(status_code=204)
+            await use_cases.delete_subscription(work, subscription_id, expected)
 
     return router
+
+
+def tagged(response: Response, row: SubscriptionRow) -> SubscriptionShown:
+    """The subscription as the API shows it, its revision in the answer's ETag."""
+    response.headers["ETag"] = etag_of(row.revision)
+    return _shown(row)
 
 
 def _shown(row: SubscriptionRow) -> SubscriptionShown:
@@ -184,11 +228,5 @@ def _shown(row: SubscriptionRow) -> SubscriptionShown:
 
 def _columns(row: SubscriptionRow) -> dict[str, object]:
     columns = vars(row)
-    config = ConfigShown(
-        delay=row.delay_seconds,
-        max_package_size=row.max_package_size,
-        rate_limit=row.rate_limit,
-        ordered=row.ordered,
-        timeout=row.timeout_seconds,
-    )
-    return {**columns, "type": columns["types"], "exclude_type": columns["exclude_types"], "config": config}
+    named = {"type": columns["types"], "exclude_type": columns["exclude_types"]}
+    return {**columns, **named, "config": config_shown(row)}

@@ -13,6 +13,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
 
+import aiohttp
 from aiohappyeyeballs import start_connection
 
 from services.webhook_dispatcher.domain import AddressRule
@@ -149,11 +150,18 @@ def guarded_connector(rule: AddressRule, trust: ssl.SSLContext | None = None) ->
     return Connector(_checking(rule), trust)
 
 
+def guarded_pool(rule: AddressRule, trust: ssl.SSLContext | None = None) -> aiohttp.TCPConnector:
+    """Connections for an HTTP client of more abilities, to others than endpoints: as carefully dialled."""
+    return aiohttp.TCPConnector(ssl=trust or True, socket_factory=_checking(rule))
+
+
 def _checking(rule: AddressRule) -> Callable[[AddressInfo], socket.socket]:
     def make(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info
         if not rule.permits(str(address[0])):
             raise ForbiddenAddressError(f"{address[0]} is not an address that deliveries may reach")
+        if not rule.permits_port(address[1]):
+            raise ForbiddenAddressError(f"{address[1]} is not a port that deliveries may reach")
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made

@@ -1,12 +1,28 @@
 """The dispatcher's rules; no IO. One module per noun."""
 
-from .addresses import LONGEST_URL, URL_PATTERN, AddressNotReached, AddressRule, check_url
+from .access import (
+    HEADER_NAME,
+    HEADER_VALUE,
+    LONGEST_BUNDLE,
+    MASK,
+    MOST_HEADERS,
+    Access,
+    Auth,
+    BasicAuth,
+    CertificatesNotUsable,
+    HeadersNotAllowed,
+    OAuth2,
+    check_headers,
+    fingerprints_of,
+    trust_in,
+)
+from .addresses import LONGEST_URL, URL_PATTERN, USUAL_PORTS, AddressNotReached, AddressRule, Ports, check_url
 from .backoff import STANDARD_SCHEDULE, NextStep, Schedule, next_step
 from .boundaries import DeliveryBoundary
+from .config import EndpointConfig, ScheduleBounds, ScheduleNotAllowed, Scheme, config_after
 from .deliveries import (
     Claimed,
     DeliveryState,
-    EndpointConfig,
     Planned,
     PlannedState,
     Reason,
@@ -14,24 +30,36 @@ from .deliveries import (
     message_id_of,
 )
 from .endpoints import QUICK_SECONDS, CircuitRule, Pace, Report, reports_of
-from .event_types import ALL, SELECTABLE, Selection, WebhookType, check_selection, webhook_type_of
+from .event_types import ALL, ANNOUNCED, SELECTABLE, Selection, WebhookType, check_selection, webhook_type_of
 from .gate import ConfigurationNotKnownError, Gate, decide
 from .outcomes import Attempt, Outcome, classify, retry_after_seconds
 from .package import LARGEST_PACKAGE, Happening, items_of, package, packed
 from .recoveries import RecoveryPace, RecoveryState
 from .signing import new_signing_secret, signed_headers
+from .signing_keys import SigningKeys, TooManyKeys
 
 __all__ = [
     "ALL",
+    "ANNOUNCED",
+    "HEADER_NAME",
+    "HEADER_VALUE",
     "LARGEST_PACKAGE",
+    "LONGEST_BUNDLE",
     "LONGEST_URL",
+    "MASK",
+    "MOST_HEADERS",
     "QUICK_SECONDS",
     "SELECTABLE",
     "STANDARD_SCHEDULE",
     "URL_PATTERN",
+    "USUAL_PORTS",
+    "Access",
     "AddressNotReached",
     "AddressRule",
     "Attempt",
+    "Auth",
+    "BasicAuth",
+    "CertificatesNotUsable",
     "CircuitRule",
     "Claimed",
     "ConfigurationNotKnownError",
@@ -40,23 +68,34 @@ __all__ = [
     "EndpointConfig",
     "Gate",
     "Happening",
+    "HeadersNotAllowed",
     "NextStep",
+    "OAuth2",
     "Outcome",
     "Pace",
     "Planned",
     "PlannedState",
+    "Ports",
     "Reason",
     "RecoveryPace",
     "RecoveryState",
     "Report",
     "Schedule",
+    "ScheduleBounds",
+    "ScheduleNotAllowed",
+    "Scheme",
     "Selection",
+    "SigningKeys",
     "Subscription",
+    "TooManyKeys",
     "WebhookType",
+    "check_headers",
     "check_selection",
     "check_url",
     "classify",
+    "config_after",
     "decide",
+    "fingerprints_of",
     "items_of",
     "message_id_of",
     "new_signing_secret",
@@ -66,5 +105,6 @@ __all__ = [
     "reports_of",
     "retry_after_seconds",
     "signed_headers",
+    "trust_in",
     "webhook_type_of",
 ]

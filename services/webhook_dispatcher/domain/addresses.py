@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from shared.kit.refusals import FieldError, InvalidRequest, Unprocessable
@@ -12,6 +13,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 LONGEST_URL = 2048
+_USUAL_PORT: Final = {"http": 80, "https": 443}
 
 _LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 _HOST = rf"({_LABEL}\.){{0,120}}[A-Za-z_][A-Za-z0-9_-]{{0,62}}\.?"
@@ -37,10 +39,20 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _NAME = re.compile(rf"(?=.{{1,253}}\.?$){_HOST}")
 #: All of IPv6 that is routed publicly; translators' prefixes (NAT64) lie outside.
 _UNICAST = IPv6Network("2000::/3")
+#: What Python took for public in some of its versions: the IETF's own addresses, and relays into 6to4.
+_SET_ASIDE: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 
 
 class AddressNotReached(Unprocessable):
     """The URL leads to an address that deliveries may not reach."""
+
+
+#: ranges of ports, both ends included
+Ports = tuple[tuple[int, int], ...]
+
+#: The web's own ports, and those that need no rights to listen on. What is left out are the well-known ports of other
+#: protocols, which answer a request for HTTP with whatever it makes them do.
+USUAL_PORTS: Final[Ports] = ((80, 80), (443, 443), (1024, 65535))
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,11 @@ class AddressRule:
 
     #: networks that the operator allows besides the public ones
     allowed: Sequence[Network] = ()
+    ports: Ports = USUAL_PORTS
+
+    def permits_port(self, port: int) -> bool:
+        """Whether a connection to this port may be opened, wherever it is."""
+        return any(first <= port <= last for first, last in self.ports)
 
     def permits(self, text: str) -> bool:
         """Whether a connection to this address, in the notation of the socket library, may be opened."""
@@ -66,6 +83,8 @@ def _unmapped(address: Address) -> Address:
 def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and (address not in _UNICAST or _hides_another(address)):
         return False
+    if any(address in network for network in _SET_ASIDE):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
@@ -74,17 +93,23 @@ def _hides_another(address: IPv6Address) -> bool:
     return address.sixtofour is not None or address.teredo is not None
 
 
-def check_url(url: str, rule: AddressRule) -> None:
-    """Refuse an endpoint whose URL shows that nothing can or may be sent to it.
+def check_url(url: str, rule: AddressRule, location: str = "body.url") -> None:
+    """Refuse an endpoint whose URL, from `location`, shows that nothing can or may be sent to it.
 
     Raises InvalidRequest for what cannot be understood, and AddressNotReached.
     """
-    fault = _fault_of(url, rule)
+    fault = _fault_of(url)
     if fault is not None:
-        raise InvalidRequest(errors=[FieldError("body.url", fault)])
+        raise InvalidRequest(errors=[FieldError(location, fault)])
+    parts = urlsplit(url)
+    port = parts.port if parts.port is not None else _USUAL_PORT[parts.scheme]
+    if not rule.permits_port(port):
+        raise AddressNotReached(errors=[FieldError(location, "names a port that deliveries may not reach")])
+    if _is_forbidden(_host_of(parts), rule):
+        raise AddressNotReached(errors=[FieldError(location, "leads to an address that deliveries may not reach")])
 
 
-def _fault_of(url: str, rule: AddressRule) -> str | None:
+def _fault_of(url: str) -> str | None:
     if len(url) > LONGEST_URL or not _VISIBLE_ASCII.fullmatch(url) or "\\" in url:
         return f"must be a URL of at most {LONGEST_URL} visible ASCII characters (names of other scripts in punycode)"
     try:
@@ -98,17 +123,30 @@ def _fault_of(url: str, rule: AddressRule) -> str | None:
         return "must not hold credentials"
     if parts.fragment or "#" in url:
         return "must not hold a fragment"
-    return _fault_of_host(parts, rule)
+    return _fault_of_host(_host_of(parts))
 
 
-def _fault_of_host(parts: SplitResult, rule: AddressRule) -> str | None:
+def _fault_of_host(host: str) -> str | None:
+    if _is_address(host) or _NAME.fullmatch(host):
+        return None
+    return "must name a host, or an address in its plain notation"
+
+
+def _host_of(parts: SplitResult) -> str:
     host = parts.hostname or ""
-    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
-        host = "127.0.0.1"
+    is_this_machine = host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
+    return "127.0.0.1" if is_this_machine else host
+
+
+def _is_address(host: str) -> bool:
     try:
-        permitted = rule.permits(host)
+        # Only an address of IPv6 has a zone behind it.
+        ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
-        return None if _NAME.fullmatch(host) else "must name a host, or an address in its plain notation"
-    if not permitted:
-        raise AddressNotReached(errors=[FieldError("body.url", "leads to an address that deliveries may not reach")])
-    return None
+        return False
+    return True
+
+
+def _is_forbidden(host: str, rule: AddressRule) -> bool:
+    # A name is asked about when it is dialled.
+    return _is_address(host) and not rule.permits(host)

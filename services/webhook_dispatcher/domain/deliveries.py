@@ -51,22 +51,6 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
-class EndpointConfig:
-    """How a subscriber wants to be told."""
-
-    #: seconds that events wait before their first attempt, so that more can be packed with them
-    delay: float = 0.0
-    #: events of one account in one body at most
-    max_package_size: int = 1
-    #: requests a second; None for no limit
-    rate_limit: int | None = None
-    #: one account's events one after the other
-    ordered: bool = False
-    #: seconds for an attempt; None for the operator's
-    timeout: float | None = None
-
-
-@dataclass(frozen=True)
 class Subscription:
     """A subscriber's endpoint, as far as planning needs it."""
 
@@ -128,6 +112,10 @@ class Claimed:
     ordered: bool = False
     #: seconds for this attempt; None for the operator's
     timeout: float | None = None
+    #: seconds at most between attempts, where its subscription has a schedule of its own
+    schedule: Sequence[float] | None = None
+    #: the subscription's revision, where its endpoint is approached with more than the signed request
+    access_revision: int | None = None
     #: its endpoint answers quickly, so that it takes one of the slots kept for those
     quick: bool = True
     #: all that its endpoint may be sent now was taken: more may be waiting

@@ -58,6 +58,8 @@ class WebhookType(StrEnum):
     PORTFOLIO_CREATED = "PORTFOLIO.CREATED"
     PORTFOLIO_UPDATED = "PORTFOLIO.UPDATED"
     PORTFOLIO_DELETED = "PORTFOLIO.DELETED"
+    #: asked for by the subscriber, for one subscription, whatever it has selected
+    TEST = "WEBHOOK.TEST"
 
     @property
     def category(self) -> str:
@@ -90,9 +92,11 @@ _OF_MESSAGES: Final[Mapping[type[Message], WebhookType]] = MappingProxyType(
     }
 )
 
-CATEGORIES: Final = frozenset(each.category for each in WebhookType)
+#: what happens, in contrast to a test
+ANNOUNCED: Final = tuple(each for each in WebhookType if each is not WebhookType.TEST)
+CATEGORIES: Final = frozenset(each.category for each in ANNOUNCED)
 #: what may be named one by one
-SELECTABLE: Final = CATEGORIES | frozenset(each.value for each in WebhookType)
+SELECTABLE: Final = CATEGORIES | frozenset(each.value for each in ANNOUNCED)
 
 
 def webhook_type_of(message: Message) -> WebhookType:

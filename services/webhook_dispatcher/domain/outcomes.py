@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     BROKEN_OFF = "BROKEN_OFF"
     #: what came back is not HTTP
     INVALID_ANSWER = "INVALID_ANSWER"
+    #: no access token could be got for the endpoint
+    SIGN_IN_FAILED = "SIGN_IN_FAILED"
     #: our own fault: the secret cannot be opened, for example
     NOT_SENT = "NOT_SENT"
     #: this process was stopped before the answer came

@@ -23,11 +23,12 @@ def signed_headers(secret: str, message_id: str, timestamp: int, body: bytes) ->
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{_signature(secret, message_id, timestamp, body)}",
+        "webhook-signature": signature_of(secret, message_id, timestamp, body),
     }
 
 
-def _signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+def signature_of(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """One signature, as it stands in the header."""
     key = b64decode(secret.removeprefix(PREFIX))
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
-    return b64encode(hmac.digest(key, signed, sha256)).decode()
+    return f"v1,{b64encode(hmac.digest(key, signed, sha256)).decode()}"

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "webhook_dispatcher_0006"
-down_revision = "webhook_dispatcher_0004"
+down_revision = "webhook_dispatcher_0005"
 branch_labels = None
 depends_on = None
 

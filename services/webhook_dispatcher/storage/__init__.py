@@ -3,6 +3,14 @@
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
 from .attempts import AttemptRow, attempts_of
+from .changes import (
+    Sealed,
+    SubscriptionToKeep,
+    add_subscription,
+    change_subscription,
+    lock_subscription,
+    pause_subscription,
+)
 from .claims import BY_INDEX, Capacity, Looked, claim, look
 from .copies import (
     KEEPER,
@@ -43,11 +51,10 @@ from .recoveries import (
 from .reopenings import Ended, Reopening, ended_delivery, hold_enabled, reopen, stop_ended
 from .returns import hand_back, release_expired
 from .searches import DeliveryFilter, DeliveryRow, deliveries_matching, delivery_of
+from .secrets import keep_keys, lock_ended_keys, replace_keys, sealed_access_of
 from .subscriptions import (
     Disabled,
-    NewSubscription,
     SubscriptionRow,
-    add_subscription,
     delete_subscription,
     disable_subscription,
     disable_subscriptions_of,
@@ -73,12 +80,13 @@ __all__ = [
     "Ended",
     "GivenUp",
     "Looked",
-    "NewSubscription",
     "Recorded",
     "RecoveryRow",
     "Reopening",
+    "Sealed",
     "Step",
     "SubscriptionRow",
+    "SubscriptionToKeep",
     "Turn",
     "add_recovery",
     "add_subscription",
@@ -89,6 +97,7 @@ __all__ = [
     "apply_configurations",
     "attempts_of",
     "cancel_recovery",
+    "change_subscription",
     "claim",
     "close_gate",
     "delete_subscription",
@@ -107,11 +116,15 @@ __all__ = [
     "hand_back",
     "hold_client",
     "hold_enabled",
+    "keep_keys",
     "keep_partitions",
     "lift_quarantine",
+    "lock_ended_keys",
+    "lock_subscription",
     "look",
     "owners_of",
     "pack",
+    "pause_subscription",
     "plan",
     "quarantine",
     "record",
@@ -119,8 +132,10 @@ __all__ = [
     "recovery_of",
     "release_expired",
     "reopen",
+    "replace_keys",
     "report",
     "room_in",
+    "sealed_access_of",
     "stop_ended",
     "subscription_of",
     "subscriptions_of",

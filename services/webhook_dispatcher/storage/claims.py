@@ -82,7 +82,8 @@ _CLAIM = text(
     WITH asked AS MATERIALIZED (
         SELECT s.id AS subscription_id, s.client_id, s.url, s.sealed_secret, s.timeout_seconds, s.rate_limit, s.ordered
                AS in_lines, asked.taken, asked.strained, e.pace, e.open_until IS NOT NULL AS on_probation,
-               e.open_until IS NOT NULL OR s.rate_limit IS NOT NULL AS under_lock
+               e.open_until IS NOT NULL OR s.rate_limit IS NOT NULL AS under_lock, s.retry_schedule,
+               CASE WHEN s.sealed_access IS NOT NULL THEN s.revision END AS access_revision
         FROM unnest(CAST(:among AS uuid[]), CAST(:taken AS int[]), CAST(:strained AS boolean[]))
              AS asked(id, taken, strained)
         JOIN subscriptions AS s ON s.id = ANY(ARRAY[asked.id])
@@ -163,7 +164,8 @@ _CLAIM = text(
         FROM decided WHERE d.ctid = decided.at AND verdict = 'LEASED'
         RETURNING d.id, d.subscription_id, d.account_id, d.ordered, d.event_type, d.attempts, d.tried_before, d.body,
                   d.lease_token, decided.client_id, decided.url, decided.sealed_secret, decided.timeout_seconds,
-                  decided.quick, decided.room, decided.served, decided.rate_limit, decided.on_probation),
+                  decided.quick, decided.room, decided.served, decided.rate_limit, decided.on_probation,
+                  decided.retry_schedule, decided.access_revision),
     lease AS (
         INSERT INTO leases (token, expires_at, deliveries)
         SELECT lease_token, clock_timestamp() + make_interval(secs => CAST(:seconds AS float8)), array_agg(id)
@@ -197,11 +199,12 @@ _CLAIM = text(
         UPDATE deliveries_open AS d SET put_behind_at = d.due_at, due_at = now() + interval '10 minutes'
         FROM behind WHERE d.id = ANY(ARRAY[behind.id]))
     SELECT id, subscription_id, account_id, ordered, event_type, attempts, tried_before, body, lease_token, client_id,
-           url, sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more
+           url, sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more,
+           retry_schedule, access_revision
     FROM leased
     UNION ALL
     SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL,
-           NULL
+           NULL, NULL, NULL
     FROM gone
     """  # noqa: S608 -- our own conditions
 )
@@ -266,6 +269,8 @@ async def claim(
             body=row.body,
             ordered=row.ordered,
             timeout=row.timeout_seconds,
+            schedule=row.retry_schedule,
+            access_revision=row.access_revision,
             quick=row.quick,
             more=row.more,
         )

@@ -24,7 +24,8 @@ _GIVE_UP = text(
           AND s.enabled AND s.deleted_at IS NULL
         ORDER BY s.id LIMIT :at_most FOR UPDATE OF s SKIP LOCKED),
     off AS (
-        UPDATE subscriptions AS s SET enabled = false, disabled_reason = :reason, updated_at = clock_timestamp()
+        UPDATE subscriptions AS s
+        SET enabled = false, disabled_reason = :reason, revision = revision + 1, updated_at = clock_timestamp()
         FROM failing WHERE s.id = failing.id RETURNING s.id, s.client_id, s.updated_at AS disabled_at),
     given_up AS (
         UPDATE endpoints AS e SET given_up_at = now() FROM off WHERE e.subscription_id = off.id)

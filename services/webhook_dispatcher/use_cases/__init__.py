@@ -24,9 +24,11 @@ from .resending import (
     resend,
 )
 from .retention import keep_deliveries
+from .secrets import Rotated, forget_former_keys, rotate_secret
 from .sending import (
     Endpoints,
     claim_due,
+    endpoints_of,
     give_back,
     look_for_due,
     make_attempt,
@@ -35,34 +37,46 @@ from .sending import (
 )
 from .subscriptions import (
     ClientRevoked,
+    EndpointChange,
     NewEndpoint,
     SubscriptionNotFound,
+    SubscriptionRules,
+    change_subscription,
     delete_subscription,
     list_subscriptions,
+    pause_subscription,
     read_subscription,
     subscribe,
 )
+from .trials import SubscriptionOff, try_subscription
 
 __all__ = [
     "AccountOfAnotherClient",
     "ClientRevoked",
     "DeliveryNotFound",
     "Discarded",
+    "EndpointChange",
     "Endpoints",
     "NewEndpoint",
     "RecoveryNotFound",
     "RecoveryOver",
     "RecoveryUnderWay",
+    "Rotated",
     "StillOpen",
     "StoppedForGood",
     "SubscriptionNotFound",
+    "SubscriptionOff",
+    "SubscriptionRules",
     "SubscriptionSwitchedOff",
     "TooLargeToSend",
     "apply_states",
     "cancel_recovery",
+    "change_subscription",
     "claim_due",
     "delete_subscription",
     "disable_failing",
+    "endpoints_of",
+    "forget_former_keys",
     "give_back",
     "go_on_recovering",
     "keep_deliveries",
@@ -73,6 +87,7 @@ __all__ = [
     "look_for_due",
     "make_attempt",
     "note_stopped",
+    "pause_subscription",
     "plan_behind_the_gate",
     "plan_deliveries",
     "read_delivery",
@@ -83,6 +98,8 @@ __all__ = [
     "release_lost",
     "reopen_gates",
     "resend",
+    "rotate_secret",
     "shut_gates",
     "subscribe",
+    "try_subscription",
 ]

@@ -4,12 +4,19 @@ import random
 import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
-from services.webhook_dispatcher.clients import Sender
+from services.webhook_dispatcher.clients import (
+    Sender,
+    TokenEndpoints,
+    TrustingSenders,
+    guarded_connector,
+    guarded_pool,
+)
 from services.webhook_dispatcher.domain import (
+    AddressRule,
     Attempt,
     CircuitRule,
     Claimed,
@@ -18,6 +25,7 @@ from services.webhook_dispatcher.domain import (
     Outcome,
     Reason,
     Schedule,
+    SigningKeys,
     message_id_of,
     next_step,
     reports_of,
@@ -29,6 +37,8 @@ from shared.kit.cause import Cause
 from shared.kit.secrets import SecretBox, UnsealableError
 from shared.kit.unit_of_work import Database, UnitOfWork
 
+from .access import Accesses
+
 GONE = "the endpoint answered 410"
 _USUAL_CIRCUIT = CircuitRule()
 _LOOKED_AT = 1000
@@ -38,11 +48,34 @@ _SECRETS_KEPT = 1000
 class Endpoints:
     """How endpoints are reached: their secrets opened, their requests sent."""
 
-    def __init__(self, sender: Sender, box: SecretBox) -> None:
+    def __init__(self, sender: Sender, box: SecretBox, accesses: Accesses, *, timeout: float) -> None:
+        #: `timeout` is in seconds, for an attempt at most
         self.sender = sender
         self.box = box
+        self.accesses = accesses
+        self.timeout = timeout
         #: a backlog is hundreds of attempts with the same secret, each opening of which costs as much as its signature
-        self.opened = lru_cache(maxsize=_SECRETS_KEPT)(box.open)
+        self.opened = lru_cache(maxsize=_SECRETS_KEPT)(self._keys_in)
+
+    async def open(self) -> None:
+        """Make the pool of connections; nothing is dialled yet."""
+        await self.sender.open()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.accesses.close()
+        await self.sender.close()
+
+    def _keys_in(self, sealed: bytes) -> SigningKeys:
+        return SigningKeys.from_bytes(self.box.open(sealed))
+
+
+def endpoints_of(database: Database, box: SecretBox, rule: AddressRule, *, timeout: float) -> Endpoints:
+    """Endpoints that are dialled where `rule` permits it, `timeout` in seconds for each attempt at most."""
+    dial = partial(guarded_connector, rule)
+    senders = TrustingSenders(lambda trust: Sender(partial(dial, trust), timeout=timeout))
+    accesses = Accesses(database, box, senders, TokenEndpoints(partial(guarded_pool, rule)))
+    return Endpoints(Sender(dial, timeout=timeout), box, accesses, timeout=timeout)
 
 
 async def look_for_due(database: Database, after: UUID | None, at_most: int) -> Looked:
@@ -64,11 +97,17 @@ async def claim_due(
 async def make_attempt(endpoints: Endpoints, claimed: Claimed) -> Attempt:
     """Sign and send one delivery; whatever happens is the attempt's outcome."""
     try:
-        secret = endpoints.opened(claimed.sealed_secret).decode()
+        keys = endpoints.opened(claimed.sealed_secret)
     except UnsealableError:
         now = datetime.now(UTC)
         return Attempt(Outcome.NOT_SENT, now, now, error="the secret cannot be opened with the present keys")
-    headers = signed_headers(secret, message_id_of(claimed.id), int(time.time()), claimed.body)
+    signed = message_id_of(claimed.id), int(time.time()), claimed.body
+    headers = signed_headers(keys.secret, *signed)
+    if keys.more:
+        headers["webhook-signature"] = " ".join([headers["webhook-signature"], *keys.further_signatures(*signed)])
+    if claimed.access_revision is not None:
+        within = min(claimed.timeout or endpoints.timeout, endpoints.timeout)
+        return await endpoints.accesses.post(endpoints.sender, claimed, headers, within)
     return await endpoints.sender.post(claimed.url, headers, claimed.body, within=claimed.timeout)
 
 
@@ -96,7 +135,8 @@ async def record_attempts(
 
 def _step_after(attempt: Attempt, claimed: Claimed, schedule: Schedule) -> NextStep:
     # What was sent again has its whole schedule anew.
-    return next_step(attempt, claimed.attempt - claimed.tried_before, schedule, random.random())  # noqa: S311 -- jitter
+    number = claimed.attempt - claimed.tried_before
+    return next_step(attempt, number, claimed.schedule or schedule, random.random())  # noqa: S311 -- jitter
 
 
 async def _disable(work: UnitOfWork, claimed: Claimed) -> None:

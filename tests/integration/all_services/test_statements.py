@@ -58,7 +58,7 @@ AT_MOST = {
     "order_service POST /portfolios/orders": 5,
     "order_service POST /portfolios/rebalancings/executions": 11,
     "webhook_dispatcher DELETE /recoveries/{recovery_id}": 1,
-    "webhook_dispatcher DELETE /webhooks/{subscription_id}": 2,
+    "webhook_dispatcher DELETE /webhooks/{subscription_id}": 3,
     "webhook_dispatcher GET /deliveries": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}": 1,
     "webhook_dispatcher GET /deliveries/{delivery_id}/attempts": 2,
@@ -68,9 +68,14 @@ AT_MOST = {
     "webhook_dispatcher GET /webhooks/{subscription_id}": 1,
     "webhook_dispatcher GET /webhooks/{subscription_id}/deliveries": 2,
     "webhook_dispatcher GET /webhooks/{subscription_id}/recoveries": 2,
+    "webhook_dispatcher PATCH /webhooks/{subscription_id}": 4,
     "webhook_dispatcher POST /deliveries/{delivery_id}/resend": 6,
     "webhook_dispatcher POST /webhooks": 4,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/pause": 2,
     "webhook_dispatcher POST /webhooks/{subscription_id}/recover": 5,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/resume": 2,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/secret/rotate": 2,
+    "webhook_dispatcher POST /webhooks/{subscription_id}/test": 5,
 }
 
 

@@ -6,19 +6,28 @@ import os
 import sys
 
 import aiohttp
+from sqlalchemy import text
 
 from deploy.local.services import REPOSITORY, RunningSystem
 from services.config_service.domain import SCOPES, Credentials
+from shared.kit.sealing import seal_anew
+from shared.kit.secrets import SecretBox, new_sealing_key
+from shared.kit.unit_of_work import Database
+from tests.services import built
 
 from .callers import Caller
 from .conftest import NAME
 
 
 async def _client_create(system: RunningSystem, scopes: str) -> tuple[int | None, str, str]:
+    return await _command(system, "client-create", "--name", "N", "--scopes", scopes)
+
+
+async def _command(system: RunningSystem, *arguments: str, **environment: str) -> tuple[int | None, str, str]:
     own = {"PORTFOLIO_BUS_DATABASE_URL": system.databases[NAME], "PORTFOLIO_BUS_ISSUER_URL": system.urls[NAME]}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.config_service", "client-create", "--name", "N", "--scopes", scopes),
-        env={**os.environ, **system.environment, **own},
+        *(sys.executable, "-m", "services.config_service", *arguments),
+        env={**os.environ, **system.environment, **own, **environment},
         cwd=REPOSITORY,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -50,3 +59,23 @@ async def test_client_create_refuses_an_unknown_scope_with_a_sentence_that_lists
     assert err.startswith("There is no scope accounts:write; the scopes are ")
     assert all(scope in err for scope in SCOPES)
     assert "Traceback" not in err
+
+
+async def test_reseal_puts_everything_under_the_first_key_and_has_nothing_to_do_the_second_time(
+    system: RunningSystem, database: Database
+) -> None:
+    old, new = system.environment["PORTFOLIO_BUS_SECRET_KEYS"], new_sealing_key()
+    assert await _sealed_under(database, old)
+    sealed = built(NAME).sealed
+    assert await seal_anew(database, SecretBox([new, old]), sealed) == 1
+    assert await seal_anew(database, SecretBox([new, old]), sealed) == 0
+    assert await _sealed_under(database, new)
+    ran = await _command(system, "reseal", PORTFOLIO_BUS_SECRET_KEYS=f"{old},{new}")
+    assert (ran[0], ran[1]) == (0, "config_service: 1 values sealed anew\n"), ran[2]
+    assert await _sealed_under(database, old)
+
+
+async def _sealed_under(database: Database, key: str) -> bool:
+    async with database.reading() as connection:
+        found = (await connection.execute(text("SELECT sealed FROM signing_keys"))).scalars().all()
+    return all(sealed.startswith(SecretBox([key]).mark) and SecretBox([key]).open(sealed) for sealed in found)

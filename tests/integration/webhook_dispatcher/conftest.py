@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from deploy.local.stack import Stack
@@ -12,6 +13,7 @@ from shared.kit.kafka import Kafka
 from shared.kit.secrets import SecretBox, new_sealing_key
 from shared.kit.service import Service, migrate
 
+from .asking import Asker, served
 from .issuer import Issuer
 from .receiver import Receiver
 from .world import World
@@ -38,7 +40,9 @@ def settings(stack: Stack, issuer: Issuer) -> Settings:
             "topic_prefix": f"{name}.",
             "partitions": 3,
             "deliver_to": "127.0.0.0/8",
+            "deliver_to_ports": "9,80,443,1024-65535",
             "retry_schedule": "0.05,0.05",
+            "subscription_retry_shortest": 0.01,
             "attempt_timeout": 2,
             "deliveries_per_endpoint": 10,
             "circuit_open_seconds": 0.05,
@@ -83,3 +87,16 @@ async def receiver() -> AsyncIterator[Receiver]:
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture(scope="module")
+async def session(service: Service) -> AsyncIterator[aiohttp.ClientSession]:
+    """Leads to the service's routes."""
+    async with served(service) as url, aiohttp.ClientSession(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def asker(session: aiohttp.ClientSession, issuer: Issuer, world: World) -> Asker:
+    """The client of `world`, over HTTP."""
+    return Asker(session, world.client_id, issuer.token(world.client_id))

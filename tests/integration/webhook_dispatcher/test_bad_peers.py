@@ -1,15 +1,18 @@
 """Whatever an endpoint does: an outcome is recorded within the deadline, in bounded memory, beside the others."""
 
+import asyncio
+import socket
 import ssl
 import tracemalloc
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.webhook_dispatcher.clients import Sender, guarded_connector
-from services.webhook_dispatcher.domain import Outcome
+from services.webhook_dispatcher.domain import AddressRule, Outcome, check_url
 from tests.conftest import eventually
 
 from .receiver import Receiver
@@ -107,3 +110,39 @@ async def test_a_certificate_that_is_wrong_in_any_way_ends_the_attempt(
         await sender.close()
 
     assert attempt.outcome is (Outcome.DELIVERED if fault == "none" else Outcome.TLS_FAILED)
+
+
+async def test_a_name_that_leads_elsewhere_by_the_time_of_the_connection_is_not_followed(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = AddressRule((ip_network("127.0.0.1/32"),))
+    url = receiver.url.replace("127.0.0.1", "rebinding.example")
+    # It leads to what is allowed when it is looked at first, and then to this machine and to its metadata.
+    addresses = ["127.0.0.1", "127.0.0.2", "169.254.169.254"]
+    loop = asyncio.get_running_loop()
+    usual = loop.getaddrinfo
+
+    async def lookup(host: Any, port: Any, **wanted: Any) -> Any:
+        if host != "rebinding.example":
+            return await usual(host, port, **wanted)
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (addresses.pop(0), port))]
+
+    monkeypatch.setattr(loop, "getaddrinfo", lookup)
+    check_url(url, rule)
+    outcomes = []
+    for _ in range(3):
+        sender = Sender(partial(guarded_connector, rule), timeout=2)
+        await sender.open()
+        outcomes.append((await sender.post(url, {}, b"{}")).outcome)
+        await sender.close()
+    assert outcomes == [Outcome.DELIVERED, Outcome.FORBIDDEN_ADDRESS, Outcome.FORBIDDEN_ADDRESS]
+    assert (len(receiver.sent), addresses) == (1, []), "a name is looked up once for each connection"
+
+
+async def test_a_port_that_the_operator_has_not_listed_is_not_dialled(receiver: Receiver) -> None:
+    sender = Sender(partial(guarded_connector, AddressRule((ip_network("127.0.0.0/8"),), ((443, 443),))), timeout=2)
+    await sender.open()
+    attempt = await sender.post(receiver.url, {}, b"{}")
+    await sender.close()
+    assert attempt.outcome is Outcome.FORBIDDEN_ADDRESS
+    assert receiver.sent == []

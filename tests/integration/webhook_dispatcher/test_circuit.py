@@ -159,10 +159,10 @@ async def test_what_was_under_way_when_it_opened_does_not_open_it_for_longer(wor
     await world.waiting_for(subscribed.id, 9)
     claimed = await use_cases.claim_due(world.database, ROOM, 30.0, [subscribed.id])
     endpoints = world.endpoints()
-    await endpoints.sender.open()
+    await endpoints.open()
     receiver.answers.extend([status(500)] * 9)
     failed = [(each, await use_cases.make_attempt(endpoints, each)) for each in claimed]
-    await endpoints.sender.close()
+    await endpoints.close()
     for part in (failed[:3], failed[3:6], failed[6:]):
         await use_cases.record_attempts(world.database, part, [60.0], LONG)
 

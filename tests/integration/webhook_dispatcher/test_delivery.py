@@ -191,9 +191,9 @@ async def test_an_attempt_that_outlives_its_lease_records_nothing(world: World, 
     await use_cases.release_lost(world.database)
     (theirs,) = await use_cases.claim_due(world.database, ROOM, 30.0)
     endpoints = world.endpoints()
-    await endpoints.sender.open()
+    await endpoints.open()
     late = await use_cases.make_attempt(endpoints, mine)
-    await endpoints.sender.close()
+    await endpoints.close()
     await use_cases.record_attempts(world.database, [(mine, late)], [])
 
     (delivery,) = await world.deliveries()

@@ -38,6 +38,7 @@ async def system(stack: Stack, issuer: Issuer) -> AsyncIterator[RunningSystem]:
             "PORTFOLIO_BUS_TOPIC_PREFIX": PREFIX,
             "PORTFOLIO_BUS_PARTITIONS": "3",
             "PORTFOLIO_BUS_DELIVER_TO": "127.0.0.0/8,::1/128",
+            "PORTFOLIO_BUS_DELIVER_TO_PORTS": "9,80,443,1024-65535",
             "PORTFOLIO_BUS_RETRY_SCHEDULE": "0.5,0.5,0.5,0.5,0.5,0.5",
             "PORTFOLIO_BUS_ATTEMPT_TIMEOUT": "1",
             "PORTFOLIO_BUS_LEASE_SECONDS": "3",
@@ -117,11 +118,13 @@ async def test_a_subscription_is_made_read_listed_and_deleted(caller: Caller) ->
 
 async def test_how_an_endpoint_wants_to_be_told_is_kept_and_shown(caller: Caller) -> None:
     wish = {"delay": 1.5, "max_package_size": 10, "rate_limit": 20, "ordered": True, "timeout": 5.0}
+    unasked: dict[str, Any] = {"retry_schedule": None, "signature": ["v1"], "headers": {}, "auth": None}
+    unasked["ca_fingerprints"] = None
     asked = {"title": "mine", "url": "http://127.0.0.1:9/hook", "type": ["ALL"], "config": wish}
     code, made = await caller.call("POST", "/webhooks", asked)
-    assert (code, made["config"]) == (201, wish)
+    assert (code, made["config"]) == (201, wish | unasked)
     _, shown = await caller.call("GET", f"/webhooks/{made['id']}")
-    assert shown["config"] == wish
+    assert shown["config"] == wish | unasked
     usual = await caller.subscribed("http://127.0.0.1:9/hook")
     assert usual["config"] == {
         "delay": 0,
@@ -129,13 +132,17 @@ async def test_how_an_endpoint_wants_to_be_told_is_kept_and_shown(caller: Caller
         "rate_limit": None,
         "ordered": False,
         "timeout": None,
+        **unasked,
     }
     for each in (made, usual):
         await caller.call("DELETE", f"/webhooks/{each['id']}")
 
 
 async def test_the_types_are_listed(caller: Caller) -> None:
-    assert await caller.call("GET", "/webhooks/types") == (200, {"data": [each.value for each in WebhookType]})
+    assert await caller.call("GET", "/webhooks/types") == (
+        200,
+        {"data": [each.value for each in WebhookType if each.category != "WEBHOOK"]},
+    )
 
 
 @pytest.mark.parametrize(
@@ -390,3 +397,35 @@ async def has_sent(receiver: Receiver, count: int) -> bool:
 async def completed(caller: Caller, recovery_id: str) -> Any:
     _, shown = await caller.call("GET", f"/recoveries/{recovery_id}")
     return shown if shown["state"] == "COMPLETED" else None
+
+
+async def test_nothing_secret_stands_in_the_log(system: RunningSystem, caller: Caller, receiver: Receiver) -> None:
+    secrets = [f"{uuid4()} {name}" for name in ("a header", "another header", "a password", "a client secret")]
+    sign_in = {"type": "basic", "username": "we", "password": secrets[2]}
+    token_url = "http://127.0.0.1:9/token"
+    oauth2 = {"type": "oauth2", "token_url": token_url, "client_id": "we", "client_secret": secrets[3]}
+    config = {"headers": {"X-Key": secrets[0]}, "auth": sign_in, "signature": ["v1", "v1a"]}
+    code, made = await caller.call(
+        "POST", "/webhooks", {"title": "mine", "url": receiver.url, "type": ["ALL"], "config": config}
+    )
+    assert code == 201
+    path = f"/webhooks/{made['id']}"
+    # Also what is refused, and what ends in a failed attempt.
+    assert (await caller.call("PATCH", path, {"config": {"headers": {"Host": secrets[1]}}}))[0] == 422
+    assert (await caller.call("PATCH", path, {"config": {"auth": {**oauth2, "type": secrets[1]}}}))[0] == 400
+    _, rotated = await caller.call("POST", f"{path}/secret/rotate")
+    await caller.call("POST", f"{path}/test")
+    await delivered(caller, 1)
+    assert (await caller.call("PATCH", path, {"config": {"auth": oauth2}}))[0] == 200
+    code, failing = await caller.call("POST", f"{path}/test")
+    assert code == 201
+
+    async def failed() -> bool:
+        _, attempts = await caller.call("GET", f"/deliveries/{failing['id']}/attempts")
+        return [each["outcome"] for each in attempts["data"]][:1] == ["SIGN_IN_FAILED"]
+
+    await eventually(failed)
+    log = (system.stack.directory / f"{NAME}.log").read_text()
+    assert failing["id"] in log, "the attempts are told"
+    for secret in (*secrets, made["secret"], rotated["secret"], "whsk_", "whsec_"):
+        assert secret not in log

@@ -156,7 +156,7 @@ async def test_what_is_planned_while_the_revocation_comes_is_discarded_with_the_
 async def test_what_is_subscribed_while_the_revocation_comes_is_switched_off_with_the_rest(world: World) -> None:
     async with world.database.unit_of_work(Cause(world.client_id, "a-request")) as subscribing:
         endpoint = use_cases.NewEndpoint("a test", NOWHERE, ["ALL"], [], enabled=True)
-        row, _ = await use_cases.subscribe(subscribing, endpoint, world.rule, world.box)
+        row, _ = await use_cases.subscribe(subscribing, endpoint, use_cases.SubscriptionRules(world.rule, world.box))
         revoking = asyncio.create_task(world.applied(client_revoked(world.client_id)))
         await eventually(lambda: waits_for_a_lock(world))
     await revoking

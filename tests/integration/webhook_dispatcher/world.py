@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,9 +14,8 @@ from aiokafka import ConsumerRecord
 from sqlalchemy import text
 
 from services.webhook_dispatcher import use_cases
-from services.webhook_dispatcher.clients import Sender, guarded_connector
 from services.webhook_dispatcher.domain import AddressRule, CircuitRule, EndpointConfig, Happening, Pace
-from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint
+from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint, SubscriptionRules
 from services.webhook_dispatcher.workers import DeliveryWorker, Limits, Rules
 from shared.contracts import Envelope, Message, new_envelope, new_id, redrive_topic, to_record
 from shared.kit.cause import Cause
@@ -107,7 +105,7 @@ class World:
         return Happening.of(message, client_id=told.client_id, source=told.source, id=told.id, time=told.time)
 
     def endpoints(self, timeout: float = 2) -> Endpoints:
-        return Endpoints(Sender(partial(guarded_connector, self.rule), timeout=timeout), self.box)
+        return use_cases.endpoints_of(self.database, self.box, self.rule, timeout=timeout)
 
     async def rebalanced(self, *messages: Message | Told) -> None:
         await self.rebalancings.take([self.record(told) for told in self._batch(messages)], {})
@@ -141,7 +139,7 @@ class World:
         """A subscription whose endpoint has answered quickly so far, unless `pace` says otherwise."""
         endpoint = NewEndpoint("a test", url, types or ("ALL",), excluded, enabled, EndpointConfig(**config))
         async with self.database.unit_of_work(Cause(self.client_id, "a-request")) as work:
-            row, secret = await use_cases.subscribe(work, endpoint, self.rule, self.box)
+            row, secret = await use_cases.subscribe(work, endpoint, SubscriptionRules(self.rule, self.box))
             answered = text("UPDATE endpoints SET pace = :pace WHERE subscription_id = :id")
             await work.connection.execute(answered, {"pace": pace.value, "id": row.id})
         return Subscribed(row.id, secret)
@@ -187,12 +185,12 @@ class World:
         """Another dispatcher runs meanwhile, with a memory and connections of its own."""
         endpoints = self.endpoints(timeout)
         worker = DeliveryWorker(self.database, endpoints, limits, Rules(schedule, circuit))
-        await endpoints.sender.open()
+        await endpoints.open()
         try:
             async with _running(worker.run):
                 yield worker
         finally:
-            await endpoints.sender.close()
+            await endpoints.close()
 
     async def waiting_for(self, subscription_id: UUID, count: int, *accounts: UUID) -> None:
         """Plan `count` deliveries at once, of these accounts in turn, or of as many as there are deliveries."""

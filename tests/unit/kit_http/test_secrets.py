@@ -1,6 +1,7 @@
 """Secrets at rest can be read by nobody else, and can be recognised without being kept."""
 
 import pytest
+from cryptography.fernet import Fernet
 
 from shared.kit.secrets import SecretBox, UnsealableError, hash_secret, new_sealing_key, new_secret, verify_secret
 
@@ -21,7 +22,28 @@ def test_keys_are_replaced_by_putting_the_new_one_in_front_and_sealing_again() -
         SecretBox([new]).open(sealed)
 
 
-@pytest.mark.parametrize("sealed", [b"", b"nonsense", b"gAAAAA"])
+def test_what_is_sealed_names_its_key_and_one_that_is_not_here_is_told() -> None:
+    old, new = new_sealing_key(), new_sealing_key()
+    before, after = SecretBox([old]).seal(b"secret"), SecretBox([new, old]).seal(b"secret")
+    assert before.startswith(SecretBox([old, new]).mark)
+    assert after.startswith(SecretBox([new]).mark)
+    assert SecretBox([old]).mark != SecretBox([new]).mark
+    assert old.encode()[:8] not in before
+    with pytest.raises(UnsealableError, match=SecretBox([old]).mark.decode()[:16]):
+        SecretBox([new]).open(before)
+    with pytest.raises(UnsealableError):
+        SecretBox([new, old]).open(SecretBox([new]).mark + before.partition(b".")[2])
+
+
+def test_what_was_sealed_before_keys_had_ids_is_opened_with_all_keys_and_given_one() -> None:
+    old, new = new_sealing_key(), new_sealing_key()
+    without_an_id = Fernet(old).encrypt(b"secret")
+    box = SecretBox([new, old])
+    assert box.open(without_an_id) == b"secret"
+    assert box.rotate(without_an_id).startswith(box.mark)
+
+
+@pytest.mark.parametrize("sealed", [b"", b"nonsense", b"gAAAAA", b".", b"0123456789abcdef.gAAAAA"])
 def test_what_was_not_sealed_under_the_keys_cannot_be_opened(sealed: bytes) -> None:
     box = SecretBox([new_sealing_key()])
     for act in (box.open, box.rotate):

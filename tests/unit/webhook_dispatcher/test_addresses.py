@@ -19,8 +19,15 @@ FORBIDDEN = [
     "10.1.2.3",
     "100.64.0.1",
     "127.0.0.1",
+    "127.255.255.254",
+    "169.254.1.1",
     "169.254.169.254",
     "172.16.0.1",
+    "172.31.255.254",
+    "192.0.0.8",
+    "192.88.99.1",
+    "198.51.100.1",
+    "203.0.113.1",
     "192.168.1.1",
     "192.0.2.1",
     "198.18.0.1",
@@ -31,11 +38,19 @@ FORBIDDEN = [
     "::",
     "::1",
     "::ffff:127.0.0.1",
+    "::ffff:7f00:1",
     "::ffff:169.254.169.254",
+    "::ffff:0:127.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::10.0.0.1",
     "64:ff9b::7f00:1",
     "64:ff9b:1::7f00:1",
     "2001:0:7f00:1::",
     "2002:7f00:1::",
+    "2002:a9fe:a9fe::",
+    "2001:db8::1",
+    "100::1",
+    "ff0e::1",
     "fc00::1",
     "fd00:ec2::254",
     "fe80::1",
@@ -101,6 +116,12 @@ def test_a_url_that_can_be_sent_to_is_taken(url: str) -> None:
         "http://2130706433/",
         "http://0x7f000001/",
         "http://0177.0.0.1/",
+        "http://0x7f.0.0.1/",
+        "http://127.0.1/",
+        "http://017700000001/",
+        "http://[::ffff:127.0.0.1.]/",
+        "http://%31%32%37.0.0.1/",
+        "http://127.0.0.1%00.example.com/",
         "http://127.0.0.1./",
         "http://host.1st/",
         "https://example.com/" + "x" * 2048,
@@ -130,6 +151,22 @@ def test_a_url_that_leads_to_this_machine_is_understood_and_refused(url: str) ->
         check_url(url, PUBLIC_ONLY)
 
     assert [error.location for error in refused.value.errors] == ["body.url"]
+
+
+@pytest.mark.parametrize("url", ["http://example.com:22/", "https://example.com:1023/", "http://1.1.1.1:25/hook"])
+def test_a_port_outside_of_the_operators_list_is_understood_and_refused(url: str) -> None:
+    with pytest.raises(AddressNotReached) as refused:
+        check_url(url, PUBLIC_ONLY)
+
+    assert [error.location for error in refused.value.errors] == ["body.url"]
+    check_url(url, AddressRule(ports=((1, 65_535),)))
+
+
+def test_the_usual_port_of_a_scheme_counts_where_none_is_named() -> None:
+    secure = AddressRule(ports=((443, 443),))
+    check_url("https://example.com/", secure)
+    with pytest.raises(AddressNotReached):
+        check_url("http://example.com/", secure)
 
 
 @given(strategies.from_regex(URL_PATTERN, fullmatch=True))

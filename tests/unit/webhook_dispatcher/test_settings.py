@@ -27,9 +27,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_lists_are_read_from_commas(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PORTFOLIO_BUS_DELIVER_TO", "127.0.0.0/8, ::1/128")
     environment.setenv("PORTFOLIO_BUS_RETRY_SCHEDULE", "0.5, 60")
+    environment.setenv("PORTFOLIO_BUS_DELIVER_TO_PORTS", "443, 8000-8999")
     settings = Settings()
 
     assert settings.deliver_to == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    assert settings.address_rule.ports == ((443, 443), (8000, 8999))
     assert settings.retry_schedule == (0.5, 60.0)
 
 
@@ -39,6 +41,12 @@ def test_the_defaults_are_the_specifications(environment: pytest.MonkeyPatch) ->
 
     assert settings.retry_schedule == STANDARD_SCHEDULE
     assert settings.deliver_to == ()
+    assert [port for port in (22, 25, 80, 443, 1023, 1024, 65_535) if settings.address_rule.permits_port(port)] == [
+        80,
+        443,
+        1024,
+        65_535,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +54,11 @@ def test_the_defaults_are_the_specifications(environment: pytest.MonkeyPatch) ->
     [
         ("DELIVER_TO", "127.0.0.1/8"),
         ("DELIVER_TO", "everywhere"),
+        ("DELIVER_TO_PORTS", ""),
+        ("DELIVER_TO_PORTS", "0"),
+        ("DELIVER_TO_PORTS", "65536"),
+        ("DELIVER_TO_PORTS", "https"),
+        ("SUBSCRIPTION_RETRIES", "0"),
         ("RETRY_SCHEDULE", "soon"),
         ("RETRY_SCHEDULE", "-1"),
         ("RETRY_SCHEDULE", "inf"),

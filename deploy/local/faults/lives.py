@@ -53,6 +53,7 @@ class Life:
         self._chance = random.Random(world.chance.random())  # noqa: S311 -- fates, not secrets
         self._user = str(uuid4())
         self._account = ""
+        self._allocation = ""
         self._version = 0
         self._orders: list[str] = []
         self._ended = False
@@ -92,7 +93,7 @@ class Life:
         self._account = answer.body["account_id"]
 
     async def _configure(self) -> None:
-        allocation = self._chance.choice(self._world.allocations[self._client])
+        allocation = self._allocation = self._chance.choice(self._world.allocations[self._client])
         if self._chance.random() < 0.5:  # noqa: PLR2004 -- half by each way
             body = {"account_id": self._account, "allocation_id": allocation}
             path = "/portfolios/configurations"
@@ -103,8 +104,10 @@ class Life:
         self._version += 1
 
     async def _change(self) -> None:
-        allocation = UUID(self._chance.choice(self._world.allocations[self._client]))
-        message = ChangeConfiguration(account_id=UUID(self._account), allocation_id=allocation)
+        # To the one that it has, nothing would be announced.
+        others = [each for each in self._world.allocations[self._client] if each != self._allocation]
+        self._allocation = self._chance.choice(others)
+        message = ChangeConfiguration(account_id=UUID(self._account), allocation_id=UUID(self._allocation))
         await self._done(message, "change", expect=["accepted"])
 
     async def _delete(self) -> None:
@@ -137,6 +140,9 @@ class Life:
             await self._world.until_readable(self._account, self._version, configured=True)
             await self._publish(version=version, stopped=True)
             await self._publish(version=self._version)
+            # A change proves the older versions deleted, and must leave orders of this one alone.
+            await self._place(named=True)
+            await self._change()
 
     async def _place(self, *, named: bool = False) -> None:
         body = {

@@ -18,7 +18,7 @@ from .endings import MOVE_GONE
 _GIVE_UP = text(
     """
     WITH failing AS MATERIALIZED (
-        SELECT s.id FROM endpoints AS e JOIN subscriptions AS s ON s.id = e.subscription_id
+        SELECT s.id FROM endpoints AS e JOIN subscriptions AS s ON s.id = ANY(ARRAY[e.subscription_id])
         WHERE e.failing_since <= now() - make_interval(secs => CAST(:seconds AS float8))
           AND e.failed_at - greatest(e.failing_since, s.updated_at) >= make_interval(secs => CAST(:seconds AS float8))
           AND s.enabled AND s.deleted_at IS NULL
@@ -26,9 +26,10 @@ _GIVE_UP = text(
     off AS (
         UPDATE subscriptions AS s
         SET enabled = false, disabled_reason = :reason, revision = revision + 1, updated_at = clock_timestamp()
-        FROM failing WHERE s.id = failing.id RETURNING s.id, s.client_id, s.updated_at AS disabled_at),
+        FROM failing WHERE s.id = ANY(ARRAY[failing.id])
+        RETURNING s.id, s.client_id, s.updated_at AS disabled_at),
     given_up AS (
-        UPDATE endpoints AS e SET given_up_at = now() FROM off WHERE e.subscription_id = off.id)
+        UPDATE endpoints AS e SET given_up_at = now() FROM off WHERE e.subscription_id = ANY(ARRAY[off.id]))
     SELECT id, client_id, disabled_at FROM off
     """
 )
@@ -40,7 +41,7 @@ _END_SOME = text(
     f"""
     WITH given_up AS MATERIALIZED (
         SELECT e.subscription_id, s.enabled OR s.deleted_at IS NOT NULL AS is_over
-        FROM endpoints AS e JOIN subscriptions AS s ON s.id = e.subscription_id
+        FROM endpoints AS e JOIN subscriptions AS s ON s.id = ANY(ARRAY[e.subscription_id])
         WHERE e.given_up_at IS NOT NULL ORDER BY e.given_up_at LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED),
     waiting AS MATERIALIZED (
         SELECT d.id FROM given_up CROSS JOIN LATERAL (
@@ -48,7 +49,7 @@ _END_SOME = text(
             WHERE subscription_id = given_up.subscription_id AND state = 'WAITING' AND NOT given_up.is_over
             ORDER BY due_at LIMIT :at_most FOR UPDATE SKIP LOCKED) AS d),
     gone AS (
-        DELETE FROM deliveries_open AS d USING waiting WHERE d.id = waiting.id
+        DELETE FROM deliveries_open AS d USING waiting WHERE d.id = ANY(ARRAY[waiting.id])
         RETURNING d.*, 'FAILED' AS final_state, CAST(:reason AS text) AS final_reason),
     moved AS ({MOVE_GONE}),
     over AS (
@@ -56,7 +57,7 @@ _END_SOME = text(
         SET given_up_at = CASE WHEN given_up.is_over OR NOT EXISTS (
                 SELECT FROM deliveries_open AS d WHERE d.subscription_id = e.subscription_id) THEN NULL
             ELSE clock_timestamp() END
-        FROM given_up WHERE e.subscription_id = given_up.subscription_id)
+        FROM given_up WHERE e.subscription_id = ANY(ARRAY[given_up.subscription_id]))
     SELECT count(*) FROM gone
     """  # noqa: S608 -- our own conditions
 )

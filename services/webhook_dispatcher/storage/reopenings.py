@@ -59,7 +59,7 @@ _REOPEN = text(
         DELETE FROM deliveries_ended AS d
         USING unnest(CAST(:ids AS uuid[]), CAST(:ended AS timestamptz[]), CAST(:positions AS bigint[]))
               AS asked(id, ended_at, position)
-        WHERE d.id = asked.id AND d.updated_at = asked.ended_at AND d.state IN ('FAILED', 'DELIVERED')
+        WHERE d.id = ANY(ARRAY[asked.id]) AND d.updated_at = asked.ended_at AND d.state IN ('FAILED', 'DELIVERED')
         RETURNING d.*, asked.position AS asked_position)
     INSERT INTO deliveries_open ({_KEPT}, package_size, state, tried_before, planned_position, recovery_id)
     SELECT {_KEPT}, 1, 'WAITING', attempts, coalesce(asked_position, planned_position), CAST(:recovery AS uuid)
@@ -74,7 +74,7 @@ _STOP = text(
     UPDATE deliveries_ended AS d SET state = 'SUPPRESSED', reason = asked.reason
     FROM unnest(CAST(:ids AS uuid[]), CAST(:ended AS timestamptz[]), CAST(:reasons AS text[]))
          AS asked(id, ended_at, reason)
-    WHERE d.id = asked.id AND d.updated_at = asked.ended_at AND d.state = 'FAILED'
+    WHERE d.id = ANY(ARRAY[asked.id]) AND d.updated_at = asked.ended_at AND d.state = 'FAILED'
     """
 )
 

@@ -8,7 +8,7 @@ from shared.kit.barrier import ReadBarrier
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
-from .api import delivery_routes, subscription_routes
+from .api import delivery_routes, ops_delivery_routes, subscription_routes
 from .clients import Sender, guarded_connector
 from .consumers import copies_subscriber, events_subscriber, rebalancings_subscriber
 from .domain import CircuitRule
@@ -31,7 +31,11 @@ def build(settings: Settings) -> Service:
         settings=settings,
         database=database,
         kafka=kafka,
-        routers=[subscription_routes(database, settings.address_rule, box), delivery_routes(database)],
+        routers=[
+            subscription_routes(database, settings.address_rule, box),
+            delivery_routes(database),
+            ops_delivery_routes(database),
+        ],
         verifier=verifier,
         token_keys=keys,
         subscribers=[

@@ -6,14 +6,18 @@ NOUNS = {
         "accounts allocations auth clients configurations foresight keys ledgers listings metadata portfolios "
         "standings tables"
     ),
+    "services/ops_console": (
+        "accounts answers clients commands deliveries events groups outbox parked reach receiver replies services "
+        "stories topics webhooks"
+    ),
     "services/order_service": (
         "accounts announcements copies currencies execution_orders executions foresight freshness listing orders "
         "portfolios rebalancings refusals resources transitions"
     ),
     "services/webhook_dispatcher": (
         "addresses agenda attempts backoff boundaries claims clients copies deliveries delivery dialling endings "
-        "endpoints event_types gate housekeeping outcomes package packages partitions planning recording retention "
-        "returns sender sending signing slots subscriptions"
+        "endpoints event_types gate housekeeping ops outcomes package packages partitions planning recording "
+        "retention returns sender sending signing slots subscriptions"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

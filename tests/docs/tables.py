@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from services.config_service import app as config_app
 from services.config_service.settings import Settings as ConfigSettings
+from services.ops_console.settings import Settings as ConsoleSettings
 from services.order_service import app as order_app
 from services.order_service.settings import Settings as OrderSettings
 from services.webhook_dispatcher import app as dispatcher_app
@@ -19,12 +21,13 @@ from tests.integration.all_services.bad_input import PARKED, Expected, all_cases
 
 from .documents import documents
 
-_SETTINGS: tuple[tuple[str, type[KitSettings]], ...] = (
+_SETTINGS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("all", KitSettings),
     ("config_service, webhook_dispatcher", SealingSettings),
     ("config_service", ConfigSettings),
     ("order_service", OrderSettings),
     ("webhook_dispatcher", DispatcherSettings),
+    ("ops_console", ConsoleSettings),
 )
 
 

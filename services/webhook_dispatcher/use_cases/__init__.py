@@ -1,6 +1,6 @@
 """What can be asked of the dispatcher; one module per noun."""
 
-from .deliveries import DeliveryNotFound, list_attempts, list_deliveries, read_delivery
+from .deliveries import DeliveryNotFound, list_attempts, list_deliveries, list_deliveries_for_ops, read_delivery
 from .gate import apply_states, reopen_gates, shut_gates
 from .planning import AccountOfAnotherClient, plan_behind_the_gate, plan_deliveries
 from .retention import keep_deliveries
@@ -37,6 +37,7 @@ __all__ = [
     "keep_deliveries",
     "list_attempts",
     "list_deliveries",
+    "list_deliveries_for_ops",
     "list_subscriptions",
     "look_for_due",
     "make_attempt",

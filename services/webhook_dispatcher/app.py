@@ -15,7 +15,7 @@ from .domain import CircuitRule
 from .settings import Settings
 from .storage import BY_INDEX, KEEPER
 from .use_cases import Endpoints
-from .workers import DeliveryWorker, Limits, Retention, Rules
+from .workers import DeliveryBacklog, DeliveryWorker, Limits, Retention, Rules
 
 
 def build(settings: Settings) -> Service:
@@ -26,7 +26,8 @@ def build(settings: Settings) -> Service:
     worker = DeliveryWorker(database, Endpoints(sender, box), _limits(settings), _rules(settings))
     barrier = ReadBarrier(kafka, database, KEEPER, [CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS], settings.partitions)
     verifier, keys = trusted_issuers(settings, RemoteKeys(f"{settings.issuer_url}/auth/verify_keys"))
-    return Service(
+    backlog = DeliveryBacklog(database)
+    service = Service(
         name="webhook_dispatcher",
         settings=settings,
         database=database,
@@ -46,9 +47,11 @@ def build(settings: Settings) -> Service:
         workers={"delivery": worker.run, "retention": Retention(database).run},
         publishes=[SUBSCRIPTIONS_EVENTS],
         opens=[sender.open],
-        measured=[barrier],
+        measured=[barrier, worker.sendings, backlog],
         closes=[barrier.close, sender.close],
     )
+    service.metrics.ask_first(backlog.refresh)
+    return service
 
 
 def _limits(settings: Settings) -> Limits:

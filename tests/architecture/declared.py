@@ -15,9 +15,9 @@ NOUNS = {
         "portfolios rebalancings refusals resources transitions"
     ),
     "services/webhook_dispatcher": (
-        "addresses agenda attempts backoff boundaries claims clients copies deliveries delivery dialling endings "
-        "endpoints event_types gate housekeeping ops outcomes package packages partitions planning recording "
-        "retention returns sender sending signing slots subscriptions"
+        "addresses agenda attempts backlog backoff boundaries claims clients copies deliveries delivery dialling "
+        "endings endpoints event_types gate housekeeping measures ops outcomes package packages partitions "
+        "planning recording retention returns sender sending signing slots standing subscriptions"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

@@ -13,6 +13,7 @@ from services.order_service import app as order_app
 from services.order_service.settings import Settings as OrderSettings
 from services.webhook_dispatcher import app as dispatcher_app
 from services.webhook_dispatcher.settings import Settings as DispatcherSettings
+from services.webhook_dispatcher.workers import MEASURES as OF_THE_DISPATCHER
 from shared.contracts import MESSAGES, TOPICS, Topic
 from shared.kit.metrics import MEASURES
 from shared.kit.service import Service
@@ -118,7 +119,7 @@ def envelopes_table() -> str:
 def metrics_table() -> str:
     rows = [
         (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels) or "-", each.unit, each.meaning)
-        for each in MEASURES
+        for each in (*MEASURES, *OF_THE_DISPATCHER)
     ]
     return _table(("metric", "type", "labels", "unit", "meaning"), rows)
 

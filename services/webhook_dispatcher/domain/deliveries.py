@@ -128,6 +128,8 @@ class Claimed:
     quick: bool = True
     #: all that its endpoint may be sent now was taken: more may be waiting
     more: bool = False
+    #: when the first of its events happened
+    event_time: datetime | None = None
 
 
 def message_id_of(delivery_id: UUID) -> str:

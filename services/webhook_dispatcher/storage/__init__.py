@@ -33,6 +33,7 @@ from .outcomes import Recorded, record, report
 from .packages import pack
 from .partitions import keep_partitions
 from .returns import hand_back, release_expired
+from .standing import Standing, standing
 from .subscriptions import (
     Disabled,
     NewSubscription,
@@ -62,6 +63,7 @@ __all__ = [
     "Looked",
     "NewSubscription",
     "Recorded",
+    "Standing",
     "SubscriptionRow",
     "add_subscription",
     "apply_accounts",
@@ -91,6 +93,7 @@ __all__ = [
     "record",
     "release_expired",
     "report",
+    "standing",
     "subscription_of",
     "subscriptions_of",
 ]

@@ -156,7 +156,7 @@ _CLAIM = text(
         FROM decided WHERE d.ctid = decided.at AND verdict = 'LEASED'
         RETURNING d.id, d.subscription_id, d.account_id, d.ordered, d.event_type, d.attempts, d.body, d.lease_token,
                   decided.client_id, decided.url, decided.sealed_secret, decided.timeout_seconds, decided.quick,
-                  decided.room, decided.served, decided.rate_limit, decided.on_probation),
+                  decided.room, decided.served, decided.rate_limit, decided.on_probation, d.event_time),
     lease AS (
         INSERT INTO leases (token, expires_at, deliveries)
         SELECT lease_token, clock_timestamp() + make_interval(secs => CAST(:seconds AS float8)), array_agg(id)
@@ -190,10 +190,12 @@ _CLAIM = text(
         UPDATE deliveries_open AS d SET put_behind_at = d.due_at, due_at = now() + interval '10 minutes'
         FROM behind WHERE d.id = behind.id)
     SELECT id, subscription_id, account_id, ordered, event_type, attempts, body, lease_token, client_id, url,
-           sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more
+           sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more,
+           event_time
     FROM leased
     UNION ALL
-    SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL, NULL
+    SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL, NULL,
+           NULL
     FROM gone
     """  # noqa: S608 -- our own conditions
 )
@@ -259,6 +261,7 @@ async def claim(
             timeout=row.timeout_seconds,
             quick=row.quick,
             more=row.more,
+            event_time=row.event_time,
         )
         for row in rows
         if row.lease_token

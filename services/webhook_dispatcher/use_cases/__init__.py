@@ -1,6 +1,13 @@
 """What can be asked of the dispatcher; one module per noun."""
 
-from .deliveries import DeliveryNotFound, list_attempts, list_deliveries, list_deliveries_for_ops, read_delivery
+from .deliveries import (
+    DeliveryNotFound,
+    list_attempts,
+    list_deliveries,
+    list_deliveries_for_ops,
+    read_delivery,
+    standing_of_deliveries,
+)
 from .gate import apply_states, reopen_gates, shut_gates
 from .planning import AccountOfAnotherClient, plan_behind_the_gate, plan_deliveries
 from .retention import keep_deliveries
@@ -49,5 +56,6 @@ __all__ = [
     "release_lost",
     "reopen_gates",
     "shut_gates",
+    "standing_of_deliveries",
     "subscribe",
 ]

@@ -3,9 +3,10 @@
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
-from services.webhook_dispatcher.storage import AttemptRow, Connection, DeliveryFilter, DeliveryRow
+from services.webhook_dispatcher.storage import AttemptRow, Connection, DeliveryFilter, DeliveryRow, Standing
 from shared.kit.paging import Page, Part
 from shared.kit.refusals import NotFound
+from shared.kit.unit_of_work import Database
 
 
 class DeliveryNotFound(NotFound):
@@ -41,3 +42,9 @@ async def list_attempts(connection: Connection, client_id: UUID, delivery_id: UU
     """A page of the attempts of the client's delivery; raises DeliveryNotFound."""
     await read_delivery(connection, client_id, delivery_id)
     return await storage.attempts_of(connection, delivery_id, page)
+
+
+async def standing_of_deliveries(database: Database) -> Standing:
+    """How all deliveries stand, for whoever watches the dispatcher."""
+    async with database.reading() as connection:
+        return await storage.standing(connection)

@@ -10,14 +10,17 @@ import pytest
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.services import RunningSystem, service_names
 from deploy.local.stack import local_stack
+from services.webhook_dispatcher.workers import MEASURES as OF_THE_DISPATCHER
 from shared.contracts import ACCOUNTS_EVENTS, CLIENTS_EVENTS
-from shared.kit.metrics import MEASURES, PROCESS
+from shared.kit.metrics import MEASURES as OF_EVERY_SERVICE
+from shared.kit.metrics import PROCESS
 from shared.kit.secrets import new_sealing_key
 from tests.conftest import PARTITIONS, eventually
 from tests.scraped import Scraped
 
 from .estates import Estate, World, order_body
 
+MEASURES = (*OF_EVERY_SERVICE, *OF_THE_DISPATCHER)
 REQUESTS = "portfolio_bus_http_requests_total"
 MESSAGES = "portfolio_bus_consumer_messages_total"
 LAG = "portfolio_bus_consumer_lag_records"
@@ -41,6 +44,13 @@ async def busy(world: World) -> World:
     token = world.token(client)
     refused = await world.ask("order_service", "POST", "/portfolios/orders", token, order_body(estate))
     assert refused.status == 404
+
+    async def has_come_round() -> bool:
+        config, dispatcher = await scraped(world, "config_service"), await scraped(world, "webhook_dispatcher")
+        batches = dispatcher.of("portfolio_bus_consumer_batch_seconds_count") or 0
+        return batches > 0 and config.of(PUBLISHED, topic=ACCOUNTS_EVENTS.name) is not None
+
+    await eventually(has_come_round)
     return world
 
 

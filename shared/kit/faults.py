@@ -2,8 +2,13 @@
 
 import asyncpg
 from aiokafka.errors import KafkaError
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+#: What comes of connecting where SQLAlchemy only hands on a driver's connection: it is wrapped nowhere then, and says
+#: for example that the database system is starting up.
+NOT_CONNECTED: type[Exception] = AsyncAdapt_asyncpg_dbapi.Error
 
 #: What starts a loop over, whatever lies behind it.
 INFRASTRUCTURE: tuple[type[Exception], ...] = (
@@ -12,6 +17,7 @@ INFRASTRUCTURE: tuple[type[Exception], ...] = (
     PoolTimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresError,
+    NOT_CONNECTED,
     OSError,
 )
 
@@ -23,7 +29,7 @@ def is_infrastructure(fault: BaseException) -> bool:
     """Whether `fault` is nobody's message's fault: the same work may well succeed later, unchanged."""
     if isinstance(fault, InterfaceError | OperationalError | PoolTimeoutError | KafkaError | OSError):
         return True
-    if isinstance(fault, asyncpg.InterfaceError):
+    if isinstance(fault, asyncpg.InterfaceError | NOT_CONNECTED):
         return True
     if isinstance(fault, DBAPIError):
         state = getattr(fault.orig, "sqlstate", None) or ""

@@ -1,10 +1,11 @@
-"""/metrics of the running services: all that the document lists and nothing else, also while Kafka is away."""
+"""/metrics and /health of the running services: all that the document lists, also while Kafka or PostgreSQL is away."""
 
 import time
 from collections.abc import Iterator
 from uuid import uuid4
 
 import aiohttp
+import psutil
 import pytest
 
 from deploy.local.ports import LOOPBACK, free_ports
@@ -114,9 +115,9 @@ async def test_a_scrape_is_answered_in_no_time(busy: World) -> None:
     assert (time.perf_counter() - began) / 10 < 0.1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alone() -> Iterator[RunningSystem]:
-    """config_service on a stack of its own, whose Kafka may be stopped."""
+    """config_service on a stack of its own, whose Kafka and PostgreSQL may be stopped."""
     name = "config_service"
     with local_stack() as stack:
         running = RunningSystem(
@@ -170,3 +171,51 @@ async def test_while_kafka_is_away_metrics_answer_at_once_and_the_outbox_is_seen
             return now.of(OUTBOX) == 0 and now.of(PUBLISHED, topic=CLIENTS_EVENTS.name) == 2
 
         await eventually(published, seconds=60, every=0.2)
+
+
+async def test_health_names_what_is_away_and_a_broker_that_is_takes_no_api_away(alone: RunningSystem) -> None:
+    url, nodes = alone.urls["config_service"], alone.stack.nodes
+    quickly = aiohttp.ClientTimeout(total=2.5)
+
+    async with aiohttp.ClientSession(timeout=quickly) as session:
+
+        async def health(path: str) -> tuple[int, str]:
+            async with session.get(f"{url}/health/{path}") as response:
+                return response.status, await response.text()
+
+        async def becomes(path: str, status: int, *words: str) -> None:
+            said = (0, "nothing")
+
+            async def it_is() -> bool:
+                nonlocal said
+                said = await health(path)
+                return said[0] == status and all(word in said[1] for word in words)
+
+            try:
+                await eventually(it_is, seconds=60, every=0.1)
+            except pytest.fail.Exception:
+                pytest.fail(f"{path} says {said}, not {status} {words}")
+
+        await becomes("ready?role=all", 200)
+        nodes["kafka-1"].kill()
+        await becomes(
+            "ready?role=all", 503, "consumers: broker: no broker accepts", "workers: broker: no broker accepts"
+        )
+        assert (await health("ready"))[0] == 200, "the API needs no broker (P9)"
+        nodes["kafka-1"].restart()
+        await becomes("ready?role=all", 200)
+
+        nodes["postgres"].kill()
+        await becomes("ready", 503, "api: database: failed with")
+        assert (await health("live"))[0] == 200, "starting the process anew would bring no database back"
+        nodes["postgres"].restart()
+        await becomes("ready?role=all", 200)
+
+        await becomes("live", 200)
+
+        process = psutil.Process(alone.services["config_service"].pid)
+        process.suspend()
+        with pytest.raises(TimeoutError):
+            await health("live")
+        process.resume()
+        await becomes("live", 200)

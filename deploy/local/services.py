@@ -151,8 +151,11 @@ class RunningSystem:
 
 
 def service_names() -> list[str]:
-    """Return the folder names of all services that can be run."""
-    return sorted(main.parent.name for main in (REPOSITORY / "services").glob("*/__main__.py"))
+    """Return the folder names of all services that run as processes: those that have a database to migrate.
+
+    ops_console has none: it is a command line so far.
+    """
+    return sorted({migration.parents[1].name for migration in (REPOSITORY / "services").glob("*/migrations/0*.py")})
 
 
 @contextmanager

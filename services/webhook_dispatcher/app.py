@@ -9,13 +9,13 @@ from shared.kit.sealing import SealedColumn
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
-from .api import action_routes, delivery_routes, repair_routes, subscription_routes
+from .api import action_routes, delivery_routes, ops_delivery_routes, repair_routes, subscription_routes
 from .consumers import copies_subscriber, events_subscriber, rebalancings_subscriber
 from .domain import CircuitRule, RecoveryPace
 from .settings import Settings
 from .storage import BY_INDEX, KEEPER
 from .use_cases import SubscriptionRules, endpoints_of
-from .workers import DeliveryWorker, Disabling, Limits, Recoveries, Retention, Rules
+from .workers import DeliveryBacklog, DeliveryWorker, Disabling, Limits, Recoveries, Retention, Rules
 
 
 def build(settings: Settings) -> Service:
@@ -26,7 +26,8 @@ def build(settings: Settings) -> Service:
     worker = DeliveryWorker(database, endpoints, _limits(settings), _rules(settings))
     barrier = ReadBarrier(kafka, database, KEEPER, [CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS], settings.partitions)
     verifier, keys = trusted_issuers(settings, RemoteKeys(f"{settings.issuer_url}/auth/verify_keys"))
-    return Service(
+    backlog = DeliveryBacklog(database)
+    service = Service(
         name="webhook_dispatcher",
         sealed=[
             SealedColumn("subscriptions", "id", "uuid", "sealed_secret"),
@@ -40,6 +41,7 @@ def build(settings: Settings) -> Service:
             action_routes(database, box),
             delivery_routes(database),
             repair_routes(database),
+            ops_delivery_routes(database),
         ],
         verifier=verifier,
         token_keys=keys,
@@ -56,9 +58,11 @@ def build(settings: Settings) -> Service:
         },
         publishes=[SUBSCRIPTIONS_EVENTS],
         opens=[endpoints.open],
-        measured=[barrier],
+        measured=[barrier, worker.sendings, backlog],
         closes=[barrier.close, endpoints.close],
     )
+    service.metrics.ask_first(backlog.refresh)
+    return service
 
 
 def _limits(settings: Settings) -> Limits:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import Metric
 from sqlalchemy import text
@@ -35,6 +36,14 @@ _WAITING: Final = text(
 )
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What waits in an outbox: how many messages, and for how long the oldest of them has."""
+
+    rows: int
+    seconds: float
+
+
 class Backlog:
     """What waits in the outbox of a service."""
 
@@ -43,7 +52,7 @@ class Backlog:
         self._clock = clock
         self._asking = asyncio.Lock()
         self._ask_at = float("-inf")
-        self._seen: Any = None
+        self._seen: Waiting | None = None
 
     async def refresh(self) -> None:
         """Ask the database, if the last answer is too old; one that does not answer is left alone for a while."""
@@ -56,12 +65,18 @@ class Backlog:
                 self._seen = None
             self._ask_at = self._clock() + (_AFTER_FAULT_SECONDS if self._seen is None else _FRESH_SECONDS)
 
-    async def _ask(self) -> Any:  # noqa: ANN401 -- a row
+    @property
+    def waiting(self) -> Waiting | None:
+        """What was seen last; None while it is not known."""
+        return self._seen
+
+    async def _ask(self) -> Waiting:
         async with asyncio.timeout(_ANSWER_SECONDS), self._database.reading() as connection:
-            return (await connection.execute(_WAITING, {"counted": _COUNTED, "shards": SHARDS})).one()
+            row = (await connection.execute(_WAITING, {"counted": _COUNTED, "shards": SHARDS})).one()
+        return Waiting(int(row.rows), max(0.0, float(row.seconds)))
 
     def collect(self) -> Iterable[Metric]:
         """What was seen last; nothing while it is not known."""
         seen = self._seen
         yield OUTBOX_ROWS.told({} if seen is None else {(): float(seen.rows)})
-        yield OUTBOX_OLDEST.told({} if seen is None else {(): max(0.0, float(seen.seconds))})
+        yield OUTBOX_OLDEST.told({} if seen is None else {(): seen.seconds})

@@ -4,16 +4,15 @@ The parked topic is read from its start to the end that it had when the redrive 
 forgets them; one that was redriven before is sent again, and the inbox or the revision makes that harmless.
 """
 
-import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from shared.contracts import parked_topic, redrive_topic
 
 from .kafka import Kafka
 from .parking import original_headers, restored
+from .reading import partitions_of, reader, records_until_now
 
 #: a message that was parked in parts goes back whole; whether it may is the redrive topic's to say
 _LARGEST = 64 * 1024 * 1024
@@ -22,28 +21,32 @@ _LARGEST = 64 * 1024 * 1024
 _ORIGIN = ("parked-topic", "parked-partition", "parked-offset")
 
 
-async def redrive(kafka: Kafka, group: str, *, reason: str | None = None) -> int:
-    """Send the group's parked messages (those parked for `reason`, if given) back to it; answers how many."""
+async def redrive(kafka: Kafka, group: str, *, reason: str | None = None, parked_id: str | None = None) -> int:
+    """Send the group's parked messages back to it; answers how many.
+
+    Only those parked for `reason` and only the one of `parked_id` (the header `parked-id`), where these are given.
+    """
     producer = kafka.producer(max_request_bytes=_LARGEST)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap, enable_auto_commit=False, isolation_level="read_committed"
-    )
+    wanted = {"parked-reason": reason, "parked-id": parked_id}
+    chosen = {name: value.encode() for name, value in wanted.items() if value is not None}
     try:
-        await asyncio.gather(producer.start(), consumer.start())
-        return await _send_back(kafka, group, reason, consumer, producer)
+        async with reader(kafka) as consumer:
+            await producer.start()
+            return await _send_back(kafka, group, chosen, consumer, producer)
     finally:
-        await asyncio.gather(producer.stop(), consumer.stop(), return_exceptions=True)
+        await producer.stop()
 
 
 async def _send_back(
-    kafka: Kafka, group: str, reason: str | None, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer
+    kafka: Kafka, group: str, chosen: dict[str, bytes], consumer: AIOKafkaConsumer, producer: AIOKafkaProducer
 ) -> int:
     topic = kafka.physical(redrive_topic(group).name)
     parts: dict[bytes, dict[str, bytes]] = defaultdict(dict)
     count = 0
-    async for record in _all_of(consumer, kafka.physical(parked_topic(group).name)):
+    parked = await partitions_of(kafka, parked_topic(group).name)
+    async for record in records_until_now(consumer, parked):
         told = dict(record.headers)
-        if reason is not None and told["parked-reason"].decode() != reason:
+        if not chosen.items() <= told.items():
             continue
         origin = [(name, told[name]) for name in _ORIGIN]
         key, value, headers = record.key, record.value, original_headers(record)
@@ -59,25 +62,3 @@ async def _send_back(
         await producer.send_and_wait(topic, key=key, value=value, headers=[*headers, *origin])
         count += 1
     return count
-
-
-async def _all_of(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator["ConsumerRecord[bytes, bytes]"]:
-    """Every record that `topic` holds at this moment, partition by partition in order."""
-    partitions = [TopicPartition(topic, number) for number in sorted(await _partitions(consumer, topic))]
-    consumer.assign(partitions)
-    await consumer.seek_to_beginning(*partitions)
-    ends = await consumer.end_offsets(partitions)
-    while waiting := [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
-        for tp, records in (await consumer.getmany(*waiting, timeout_ms=500, max_records=100)).items():
-            for record in records:
-                if record.offset < ends[tp]:
-                    yield record
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    consumer.subscribe([topic])
-    async with asyncio.timeout(10):
-        while not (found := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 -- aiokafka tells nobody
-            await asyncio.sleep(0.05)
-    consumer.unsubscribe()
-    return set(found)

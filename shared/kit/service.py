@@ -24,14 +24,16 @@ from .allowances import Allowances, Limit
 from .auth import RemoteKeys, Verifier
 from .backlog import Backlog
 from .bus import Bus
+from .checks import broker_check, database_check, keys_check
 from .consuming import Consumer
 from .faults import INFRASTRUCTURE
 from .housekeeping import Housekeeping
 from .http import Server, create_app
 from .kafka import Kafka
-from .liveness import Beat, Check, Liveness, Readiness
+from .liveness import Beat, Liveness, Readiness
 from .loop_lag import LoopLag
 from .metrics import Measured, Metrics
+from .ops import ops_routes
 from .outbox import Outbox
 from .relay import Relay
 from .sealing import SealedColumn
@@ -99,6 +101,12 @@ class Service:
     def package(self) -> str:
         """The Python package of the service."""
         return f"services.{self.name}"
+
+    @property
+    def served(self) -> list[APIRouter]:
+        """Its routes, and those that ops ask of every service."""
+        groups = [subscriber.group for subscriber in self.subscribers]
+        return [*self.routers, ops_routes(Backlog(self.database), self.kafka, groups)]
 
     @property
     def topics(self) -> list[Topic]:
@@ -241,7 +249,7 @@ def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[Server, 
     app = create_app(
         title=service.name,
         version="1",
-        routers=service.routers if Role.API in roles else (),
+        routers=service.served if Role.API in roles else (),
         liveness=service.liveness,
         readiness=_readiness(service, roles, bus),
         verifier=service.verifier,
@@ -260,40 +268,16 @@ def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[Server, 
 def _readiness(service: Service, roles: frozenset[Role], bus: Bus) -> Readiness:
     """What each role needs: a stopped broker must not take the API away (P9)."""
     readiness = Readiness()
-    database, broker = _database_check(service), _broker_check(service.kafka)
+    database, broker = database_check(service.database, service.package), broker_check(service.kafka)
     for role in sorted(roles):
         readiness.add(role, "database", database)
     if Role.API in roles and service.verifier is not None:
-        readiness.add(Role.API, "token keys", _keys_check(service.verifier))
+        readiness.add(Role.API, "token keys", keys_check(service.verifier))
     for role in roles & {Role.CONSUMERS, Role.WORKERS}:
         readiness.add(role, "broker", broker)
     if Role.CONSUMERS in roles:
         readiness.add(Role.CONSUMERS, "groups", bus.problem)
     return readiness
-
-
-def _database_check(service: Service) -> Check:
-    wanted = schema.heads(service.package)
-
-    async def check() -> str | None:
-        async with service.database.reading() as connection:
-            return await schema.behind(connection, wanted, service.package)
-
-    return check
-
-
-def _keys_check(verifier: Verifier) -> Check:
-    async def check() -> str | None:
-        return None if verifier.ready else "none yet: is the issuer reachable?"
-
-    return check
-
-
-def _broker_check(kafka: Kafka) -> Check:
-    async def check() -> str | None:
-        return None if await kafka.answers() else "no broker accepts a connection"
-
-    return check
 
 
 async def _stop_server(service: Service, server: Server, task: asyncio.Task[None]) -> None:

@@ -6,15 +6,20 @@ NOUNS = {
         "accounts allocations auth clients configurations foresight keys ledgers listings metadata portfolios "
         "standings tables"
     ),
+    "services/ops_console": (
+        "accounts answers clients commands deliveries events groups outbox parked reach receiver replies services "
+        "stories topics webhooks"
+    ),
     "services/order_service": (
         "accounts announcements copies currencies execution_orders executions foresight freshness listing orders "
         "portfolios rebalancings refusals resources transitions"
     ),
     "services/webhook_dispatcher": (
-        "access actions addresses agenda attempts backoff boundaries changes claims clients config copies deliveries "
-        "delivery dialling disabling endings endpoints event_types exchange failing gate housekeeping outcomes "
-        "package packages partitions planning recording recoveries recovery reopenings repairs resending retention "
-        "returns searches secrets sender sending signing signing_keys slots subscriptions targets tokens trials trust"
+        "access actions addresses agenda attempts backlog backoff boundaries changes claims clients config copies "
+        "deliveries delivery dialling disabling endings endpoints event_types exchange failing gate housekeeping "
+        "measures ops outcomes package packages partitions planning recording recoveries recovery reopenings repairs "
+        "resending retention returns searches secrets sender sending signing signing_keys slots standing "
+        "subscriptions targets tokens trials trust"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

@@ -10,12 +10,11 @@ from cryptography.fernet import Fernet
 from faststream import AckPolicy
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from deploy.local.services import service_names
 from shared.kit.bus import Bus
 from shared.kit.consuming import Consumer
 from shared.kit.liveness import Liveness
 from shared.kit.service import Service
-
-from .sources import ROOT, services
 
 _PREFIX = "test."
 #: what FastStream hands to the client; its own defaults lose what failed and read what was rolled back
@@ -48,7 +47,7 @@ async def _attached(service: Service) -> list[BatchSubscriber]:
     return found
 
 
-@pytest.mark.parametrize("name", services(ROOT))
+@pytest.mark.parametrize("name", service_names())
 async def test_subscribers_take_batches_at_least_once(name: str) -> None:
     for subscriber in await _attached(_built(name)):
         assert isinstance(subscriber, BatchSubscriber)
@@ -56,7 +55,7 @@ async def test_subscribers_take_batches_at_least_once(name: str) -> None:
         assert subscriber._connection_args.items() >= _AT_LEAST_ONCE.items()
 
 
-@pytest.mark.parametrize("name", services(ROOT))
+@pytest.mark.parametrize("name", service_names())
 async def test_a_group_has_one_subscriber_and_bears_its_services_name(name: str) -> None:
     """Two in one process would divide the partitions between them, and each would miss the other's messages."""
     groups = Counter(subscriber.group_id for subscriber in await _attached(_built(name)))
@@ -64,7 +63,7 @@ async def test_a_group_has_one_subscriber_and_bears_its_services_name(name: str)
     assert all((group or "").startswith(f"{_PREFIX}{name}.") for group in groups)
 
 
-@pytest.mark.parametrize("name", services(ROOT))
+@pytest.mark.parametrize("name", service_names())
 async def test_a_group_hears_each_topic_once_and_its_own_redriven_messages(name: str) -> None:
     for subscriber in await _attached(_built(name)):
         topics = subscriber.topic_names_for_subscribe
@@ -74,7 +73,7 @@ async def test_a_group_hears_each_topic_once_and_its_own_redriven_messages(name:
         assert subscriber.pattern is None
 
 
-@pytest.mark.parametrize("name", services(ROOT))
+@pytest.mark.parametrize("name", service_names())
 def test_what_is_consumed_has_somebody_who_takes_it(name: str) -> None:
     for subscriber in _built(name).subscribers:
         assert subscriber.handlers or subscriber.command_handlers, subscriber.group

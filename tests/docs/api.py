@@ -15,7 +15,7 @@ DOCUMENTS = Path(__file__).parents[2] / "docs" / "api"
 def document_of(name: str) -> dict[str, Any]:
     """The document of the service `name`, as it serves it itself."""
     service = built(name)
-    app = create_app(title=name, version="1", routers=service.routers, liveness=Liveness(), readiness=Readiness())
+    app = create_app(title=name, version="1", routers=service.served, liveness=Liveness(), readiness=Readiness())
     return app.openapi()
 
 

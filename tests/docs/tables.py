@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from services.config_service import app as config_app
 from services.config_service.settings import Settings as ConfigSettings
+from services.ops_console.settings import Settings as ConsoleSettings
 from services.order_service import app as order_app
 from services.order_service.settings import Settings as OrderSettings
 from services.webhook_dispatcher import app as dispatcher_app
 from services.webhook_dispatcher.settings import Settings as DispatcherSettings
+from services.webhook_dispatcher.workers import MEASURES as OF_THE_DISPATCHER
 from shared.contracts import MESSAGES, TOPICS, Topic
 from shared.kit.metrics import MEASURES
 from shared.kit.service import Service
@@ -19,12 +22,13 @@ from tests.integration.all_services.bad_input import PARKED, Expected, all_cases
 
 from .documents import documents
 
-_SETTINGS: tuple[tuple[str, type[KitSettings]], ...] = (
+_SETTINGS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("all", KitSettings),
     ("config_service, webhook_dispatcher", SealingSettings),
     ("config_service", ConfigSettings),
     ("order_service", OrderSettings),
     ("webhook_dispatcher", DispatcherSettings),
+    ("ops_console", ConsoleSettings),
 )
 
 
@@ -122,7 +126,7 @@ def envelopes_table() -> str:
 def metrics_table() -> str:
     rows = [
         (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels) or "-", each.unit, each.meaning)
-        for each in MEASURES
+        for each in (*MEASURES, *OF_THE_DISPATCHER)
     ]
     return _table(("metric", "type", "labels", "unit", "meaning"), rows)
 

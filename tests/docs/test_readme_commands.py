@@ -86,6 +86,11 @@ def test_what_was_parked_tells_why_and_can_be_sent_back(said: str) -> None:
     assert "1 messages redriven to order_service.commands" in said
 
 
+def test_the_accounts_story_ends_with_what_was_suppressed(said: str) -> None:
+    assert "SUPPRESSED NOT_CONFIGURED after 0 attempts" in said
+    assert "parked for missing_attribute" in said
+
+
 def test_a_second_process_joins(said: str) -> None:
     assert "order_service: schema is current, 0 topics created" in said
     assert '{"status":"ok","roles":{"consumers":[],"workers":[]}}' in said

@@ -122,6 +122,8 @@ class Claimed:
     more: bool = False
     #: attempts made before it was sent again, which its schedule does not count
     tried_before: int = 0
+    #: when the first of its events happened
+    event_time: datetime | None = None
 
 
 def message_id_of(delivery_id: UUID) -> str:

@@ -50,8 +50,9 @@ from .recoveries import (
 )
 from .reopenings import Ended, Reopening, ended_delivery, hold_enabled, reopen, stop_ended
 from .returns import hand_back, release_expired
-from .searches import DeliveryFilter, DeliveryRow, deliveries_matching, delivery_of
+from .searches import DeliveryFilter, DeliveryRow, deliveries_matching, deliveries_of_anybody, delivery_of
 from .secrets import keep_keys, lock_ended_keys, replace_keys, sealed_access_of
+from .standing import Standing, standing
 from .subscriptions import (
     Disabled,
     SubscriptionRow,
@@ -84,6 +85,7 @@ __all__ = [
     "RecoveryRow",
     "Reopening",
     "Sealed",
+    "Standing",
     "Step",
     "SubscriptionRow",
     "SubscriptionToKeep",
@@ -102,6 +104,7 @@ __all__ = [
     "close_gate",
     "delete_subscription",
     "deliveries_matching",
+    "deliveries_of_anybody",
     "delivery_of",
     "disable_subscription",
     "disable_subscriptions_of",
@@ -136,6 +139,7 @@ __all__ = [
     "report",
     "room_in",
     "sealed_access_of",
+    "standing",
     "stop_ended",
     "subscription_of",
     "subscriptions_of",

@@ -165,7 +165,7 @@ _CLAIM = text(
         RETURNING d.id, d.subscription_id, d.account_id, d.ordered, d.event_type, d.attempts, d.tried_before, d.body,
                   d.lease_token, decided.client_id, decided.url, decided.sealed_secret, decided.timeout_seconds,
                   decided.quick, decided.room, decided.served, decided.rate_limit, decided.on_probation,
-                  decided.retry_schedule, decided.access_revision),
+                  decided.retry_schedule, decided.access_revision, d.event_time),
     lease AS (
         INSERT INTO leases (token, expires_at, deliveries)
         SELECT lease_token, clock_timestamp() + make_interval(secs => CAST(:seconds AS float8)), array_agg(id)
@@ -200,11 +200,11 @@ _CLAIM = text(
         FROM behind WHERE d.id = ANY(ARRAY[behind.id]))
     SELECT id, subscription_id, account_id, ordered, event_type, attempts, tried_before, body, lease_token, client_id,
            url, sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more,
-           retry_schedule, access_revision
+           retry_schedule, access_revision, event_time
     FROM leased
     UNION ALL
     SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL,
-           NULL, NULL, NULL
+           NULL, NULL, NULL, NULL
     FROM gone
     """  # noqa: S608 -- our own conditions
 )
@@ -273,6 +273,7 @@ async def claim(
             access_revision=row.access_revision,
             quick=row.quick,
             more=row.more,
+            event_time=row.event_time,
         )
         for row in rows
         if row.lease_token

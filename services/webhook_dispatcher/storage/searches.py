@@ -105,7 +105,14 @@ async def deliveries_matching(
     connection: AsyncConnection, client_id: UUID, wanted: DeliveryFilter, page: Page
 ) -> Part[DeliveryRow]:
     """A page of the client's deliveries."""
-    rows, conditions = _driven(client_id, wanted)
+    return await deliveries_of_anybody(connection, client_id, wanted, page)
+
+
+async def deliveries_of_anybody(
+    connection: AsyncConnection, client_id: UUID | None, wanted: DeliveryFilter, page: Page
+) -> Part[DeliveryRow]:
+    """A page of deliveries for ops: of one client, or of all (None) where an account or a subscription is named."""
+    rows, conditions = _driven({} if client_id is None else {"client_id": client_id}, wanted)
     if wanted.since is not None:
         rows = rows.where(rows.selected_columns["created_at"] >= wanted.since)
     if wanted.before is not None:
@@ -113,22 +120,22 @@ async def deliveries_matching(
     return (await sifted_page_of(connection, rows, conditions, page, id_column="id")).of(_row)
 
 
-def _driven(client_id: UUID, wanted: DeliveryFilter) -> tuple[Select[Any], Conditions]:
+def _driven(client: Conditions, wanted: DeliveryFilter) -> tuple[Select[Any], Conditions]:
     """What an index finds, and the conditions that are left to sift it by."""
     of = {"account_id": wanted.account_id, "subscription_id": wanted.subscription_id, "event_type": wanted.event_type}
     left: Conditions = {name: value for name, value in of.items() if value is not None}
     if wanted.state is not None:
         left["state"] = wanted.state.value
     if wanted.event_id is not None:
-        found = _OF_EVENT.bindparams(client_id=client_id, event_id=wanted.event_id)
+        found = _OF_EVENT.bindparams(**client, event_id=wanted.event_id)
         return select(found.columns(*(column(name) for name in _NAMES)).subquery("of_event")), left
     if wanted.account_id is not None:
         # Whose it is cannot be told from its id: of another client's account nothing suits.
         return _in_states(_having({"account_id": left.pop("account_id")}), wanted.state), {
             **left,
-            "client_id": client_id,
+            **client,
         }
-    driving: Conditions = {"client_id": client_id}
+    driving: Conditions = {**client}
     if wanted.subscription_id is not None:
         driving["subscription_id"] = left.pop("subscription_id")
     if wanted.state in _BY_INDEX:
@@ -142,7 +149,8 @@ def _having(conditions: Conditions) -> Select[Any]:
     if "subscription_id" not in conditions:
         return rows
     # Asked once, before anything is read: of another client's subscription there would be much to read for nothing.
-    named = {"id": conditions["subscription_id"], "client_id": conditions["client_id"]}
+    owned = {name: value for name, value in conditions.items() if name == "client_id"}
+    named = {"id": conditions["subscription_id"], **owned}
     return rows.where(
         select(literal_column("1")).where(*(_SUBSCRIPTIONS.c[name] == value for name, value in named.items())).exists()
     )

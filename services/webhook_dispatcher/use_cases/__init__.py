@@ -1,6 +1,13 @@
 """What can be asked of the dispatcher; one module per noun."""
 
-from .deliveries import DeliveryNotFound, list_attempts, list_deliveries, read_delivery
+from .deliveries import (
+    DeliveryNotFound,
+    list_attempts,
+    list_deliveries,
+    list_deliveries_for_ops,
+    read_delivery,
+    standing_of_deliveries,
+)
 from .disabling import disable_failing
 from .gate import apply_states, reopen_gates, shut_gates
 from .planning import AccountOfAnotherClient, plan_behind_the_gate, plan_deliveries
@@ -82,6 +89,7 @@ __all__ = [
     "keep_deliveries",
     "list_attempts",
     "list_deliveries",
+    "list_deliveries_for_ops",
     "list_recoveries",
     "list_subscriptions",
     "look_for_due",
@@ -100,6 +108,7 @@ __all__ = [
     "resend",
     "rotate_secret",
     "shut_gates",
+    "standing_of_deliveries",
     "subscribe",
     "try_subscription",
 ]

@@ -18,6 +18,7 @@ from shared.kit.logs import get_logger
 from shared.kit.unit_of_work import Database
 
 from .agenda import Agenda
+from .measures import Sendings
 from .recording import Recorder, Rules
 from .slots import Limits, Slots
 
@@ -55,7 +56,9 @@ class DeliveryWorker:
         self._limits = limits
         self._clock = clock
         self._slots = Slots(limits, clock)
-        self._recorder = Recorder(database, rules, self._freed)
+        #: what this process measures of its attempts
+        self.sendings = Sendings()
+        self._recorder = Recorder(database, rules, self._freed, self.sendings)
         self._agenda = Agenda()
         self._news = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()

@@ -12,6 +12,8 @@ from shared.kit.faults import INFRASTRUCTURE, is_infrastructure
 from shared.kit.logs import get_logger, log_all
 from shared.kit.unit_of_work import Database
 
+from .measures import Sendings
+
 _AT_ONCE = 500
 #: seconds that a batch waits for more results: to write fifty costs little more than to write one
 _FILLS_FOR = 0.003
@@ -35,7 +37,8 @@ _log = get_logger("delivery")
 class Recorder:
     """Takes results and records them for as long as it takes; slots are freed only then, which bounds what waits."""
 
-    def __init__(self, database: Database, rules: Rules, freed: Callable[[Claimed], None]) -> None:
+    def __init__(self, database: Database, rules: Rules, freed: Callable[[Claimed], None], sendings: Sendings) -> None:
+        self._sendings = sendings
         self._database = database
         self._rules = rules
         self._freed = freed
@@ -54,6 +57,7 @@ class Recorder:
             while len(batch) < _AT_ONCE and not self._results.empty():
                 batch.append(self._results.get_nowait())
             await self._settle(batch)
+            self._sendings.note(batch)
             for claimed, _ in batch:
                 self._freed(claimed)
                 self._results.task_done()

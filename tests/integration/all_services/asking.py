@@ -28,6 +28,7 @@ BODIES: dict[tuple[str, str], Callable[[Estate], Any]] = {
     ("POST", "/portfolios/rebalancings/executions"): lambda own: {"accounts": [own.account_id]},
     ("POST", "/webhooks"): lambda _: {"title": "new", "url": "https://example.com/hook", "type": ["ALL"]},
     ("POST", "/webhooks/{subscription_id}/recover"): lambda _: {"since": "2026-01-31T12:00:00Z"},
+    ("POST", "/ops/parked/redrive"): lambda _: {"reason": "nothing was parked for this"},
     ("PATCH", "/webhooks/{subscription_id}"): lambda _: {"title": "renamed"},
     ("POST", "/v1/organizations"): lambda _: {"legalName": f"A {uuid4()}", "legalDocument": uuid4().hex},
     ("POST", "/v1/organizations/{organization_id}/ledgers"): lambda _: {"name": f"L {uuid4()}"},

@@ -52,7 +52,7 @@ def _application(service: str) -> Any:
     return create_app(
         title=service,
         version="1",
-        routers=parts.routers,
+        routers=parts.served,
         liveness=Liveness(),
         readiness=Readiness(),
         verifier=parts.verifier,

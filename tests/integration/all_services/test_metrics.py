@@ -1,23 +1,27 @@
-"""/metrics of the running services: all that the document lists and nothing else, also while Kafka is away."""
+"""/metrics and /health of the running services: all that the document lists, also while Kafka or PostgreSQL is away."""
 
 import time
 from collections.abc import Iterator
 from uuid import uuid4
 
 import aiohttp
+import psutil
 import pytest
 
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.services import RunningSystem, service_names
 from deploy.local.stack import local_stack
+from services.webhook_dispatcher.workers import MEASURES as OF_THE_DISPATCHER
 from shared.contracts import ACCOUNTS_EVENTS, CLIENTS_EVENTS
-from shared.kit.metrics import MEASURES, PROCESS
+from shared.kit.metrics import MEASURES as OF_EVERY_SERVICE
+from shared.kit.metrics import PROCESS
 from shared.kit.secrets import new_sealing_key
 from tests.conftest import PARTITIONS, eventually
 from tests.scraped import Scraped
 
 from .estates import Estate, World, order_body
 
+MEASURES = (*OF_EVERY_SERVICE, *OF_THE_DISPATCHER)
 REQUESTS = "portfolio_bus_http_requests_total"
 MESSAGES = "portfolio_bus_consumer_messages_total"
 LAG = "portfolio_bus_consumer_lag_records"
@@ -41,6 +45,13 @@ async def busy(world: World) -> World:
     token = world.token(client)
     refused = await world.ask("order_service", "POST", "/portfolios/orders", token, order_body(estate))
     assert refused.status == 404
+
+    async def has_come_round() -> bool:
+        config, dispatcher = await scraped(world, "config_service"), await scraped(world, "webhook_dispatcher")
+        batches = dispatcher.of("portfolio_bus_consumer_batch_seconds_count") or 0
+        return batches > 0 and config.of(PUBLISHED, topic=ACCOUNTS_EVENTS.name) is not None
+
+    await eventually(has_come_round)
     return world
 
 
@@ -104,9 +115,9 @@ async def test_a_scrape_is_answered_in_no_time(busy: World) -> None:
     assert (time.perf_counter() - began) / 10 < 0.1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alone() -> Iterator[RunningSystem]:
-    """config_service on a stack of its own, whose Kafka may be stopped."""
+    """config_service on a stack of its own, whose Kafka and PostgreSQL may be stopped."""
     name = "config_service"
     with local_stack() as stack:
         running = RunningSystem(
@@ -158,3 +169,51 @@ async def test_while_kafka_is_away_metrics_answer_at_once_and_the_outbox_is_seen
             return now.of(OUTBOX) == 0 and now.of(PUBLISHED, topic=CLIENTS_EVENTS.name) == 2
 
         await eventually(published, seconds=60, every=0.2)
+
+
+async def test_health_names_what_is_away_and_a_broker_that_is_takes_no_api_away(alone: RunningSystem) -> None:
+    url, nodes = alone.urls["config_service"], alone.stack.nodes
+    quickly = aiohttp.ClientTimeout(total=2.5)
+
+    async with aiohttp.ClientSession(timeout=quickly) as session:
+
+        async def health(path: str) -> tuple[int, str]:
+            async with session.get(f"{url}/health/{path}") as response:
+                return response.status, await response.text()
+
+        async def becomes(path: str, status: int, *words: str) -> None:
+            said = (0, "nothing")
+
+            async def it_is() -> bool:
+                nonlocal said
+                said = await health(path)
+                return said[0] == status and all(word in said[1] for word in words)
+
+            try:
+                await eventually(it_is, seconds=60, every=0.1)
+            except pytest.fail.Exception:
+                pytest.fail(f"{path} says {said}, not {status} {words}")
+
+        await becomes("ready?role=all", 200)
+        nodes["kafka-1"].kill()
+        await becomes(
+            "ready?role=all", 503, "consumers: broker: no broker accepts", "workers: broker: no broker accepts"
+        )
+        assert (await health("ready"))[0] == 200, "the API needs no broker (P9)"
+        nodes["kafka-1"].restart()
+        await becomes("ready?role=all", 200)
+
+        nodes["postgres"].kill()
+        await becomes("ready", 503, "api: database: failed with")
+        assert (await health("live"))[0] == 200, "starting the process anew would bring no database back"
+        nodes["postgres"].restart()
+        await becomes("ready?role=all", 200)
+
+        await becomes("live", 200)
+
+        process = psutil.Process(alone.services["config_service"].pid)
+        process.suspend()
+        with pytest.raises(TimeoutError):
+            await health("live")
+        process.resume()
+        await becomes("live", 200)

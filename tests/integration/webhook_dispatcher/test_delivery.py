@@ -10,6 +10,8 @@ from sqlalchemy import text
 
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.storage import Capacity
+from services.webhook_dispatcher.workers import DeliveryBacklog
+from shared.kit.metrics import Measured
 from tests.conftest import eventually
 from tests.unit.webhook_dispatcher.messages import order_placed, rebalancing
 
@@ -300,3 +302,65 @@ async def test_a_name_that_leads_to_a_forbidden_address_is_refused_when_it_is_di
 
     assert {each.outcome for each in await world.attempts()} <= {"FORBIDDEN_ADDRESS", "DNS_FAILED"}
     assert receiver.sent == []
+
+
+def measured(by: Measured) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name.removeprefix("portfolio_bus_"), *sample.labels.values()): sample.value
+        for metric in by.collect()
+        for sample in metric.samples
+    }
+
+
+async def test_attempts_are_counted_by_outcome_and_timed_from_the_event_to_its_acknowledgement(
+    world: World, receiver: Receiver
+) -> None:
+    await world.subscribed(receiver.url)
+    receiver.answers.append(status(500))
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    async with world.dispatching() as worker:
+        await world.happened(world.told(order_placed(await world.an_account())).again(time=an_hour_ago))
+        await settled(world, "DELIVERED")
+
+    seen = measured(worker.sendings)
+    attempts = {labels[1]: value for labels, value in seen.items() if labels[0] == "delivery_attempts_total" and value}
+    # What other tests have left over is tried by this worker as well, and reaches nobody.
+    assert attempts.items() >= {"DELIVERED": 1, "REJECTED": 1}.items()
+    assert seen["delivery_attempt_seconds_count",] == sum(attempts.values())
+    assert 0 < seen["delivery_attempt_seconds_sum",] < 10
+    assert seen["delivery_acknowledged_seconds_count",] == 1, "a failed attempt acknowledges nothing"
+    assert 3600 <= seen["delivery_acknowledged_seconds_sum",] < 3660
+
+
+async def test_the_backlog_tells_what_waits_how_long_it_is_overdue_and_behind_which_circuits(world: World) -> None:
+    async def seen() -> dict[tuple[str, ...], float]:
+        async def told() -> dict[tuple[str, ...], float]:
+            backlog = DeliveryBacklog(world.database)
+            assert not measured(backlog), "nothing is told before it was asked"
+            await backlog.refresh()
+            return measured(backlog)
+
+        # On a busy machine an answer may take longer than a scrape waits for it.
+        answer: dict[tuple[str, ...], float] = await eventually(told)
+        return answer
+
+    before = await seen()
+    subscribed = await world.subscribed("http://127.0.0.1:1/hook")
+    await world.waiting_for(subscribed.id, 3)
+    opened = (
+        "UPDATE endpoints SET open_until = now() + make_interval(secs => :s) WHERE subscription_id = :id RETURNING 1"
+    )
+    await world.rows(opened, s=60, id=subscribed.id)
+    due = "UPDATE deliveries SET due_at = now() - interval '5 hours' WHERE subscription_id = :id RETURNING 1"
+    await world.rows(due, id=subscribed.id)
+    after = await seen()
+    assert after["deliveries_open",] == before["deliveries_open",] + 3
+    assert 5 * 3600 <= after["deliveries_overdue_seconds",] < 5 * 3600 + 60
+    assert after["delivery_circuits", "open"] == before["delivery_circuits", "open"] + 1
+
+    await world.rows(opened, s=-1, id=subscribed.id)
+    assert (await seen())["delivery_circuits", "half_open"] == before["delivery_circuits", "half_open"] + 1
+    await world.unsubscribed(subscribed.id)
+    gone = await seen()
+    assert gone["deliveries_overdue_seconds",] < 5 * 3600
+    assert gone["delivery_circuits", "half_open"] == before["delivery_circuits", "half_open"]

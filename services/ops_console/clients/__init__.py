@@ -1,0 +1,30 @@
+"""What the console reaches: the services over HTTP, and Kafka as one who only looks."""
+
+from .events import Came, after_the_end, until_now
+from .groups import Groups
+from .parked import Parked, parked_messages, shown
+from .reach import Reach
+from .receiver import Behaviour, Delivered, Receiver
+from .replies import no_reply_within, send
+from .services import Services, Trouble
+from .topics import TopicSeen, topics_seen
+
+__all__ = [
+    "Behaviour",
+    "Came",
+    "Delivered",
+    "Groups",
+    "Parked",
+    "Reach",
+    "Receiver",
+    "Services",
+    "TopicSeen",
+    "Trouble",
+    "after_the_end",
+    "no_reply_within",
+    "parked_messages",
+    "send",
+    "shown",
+    "topics_seen",
+    "until_now",
+]

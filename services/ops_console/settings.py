@@ -1,0 +1,79 @@
+"""Where the system is that the command line looks at, and as whom: from the file of the local stack or the environment.
+
+The file that `make up` writes has everything; where there is none, the environment says it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.kit.settings import PREFIX, settings_or_exit
+
+#: what `make up` writes
+STACK_FILE = Path(".local/stack.json")
+
+_URL = r"^https?://[^\s/]+[^\s]*$"
+
+
+class Settings(BaseSettings):
+    """The settings of the command line. Each command needs its part of them alone."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    kafka: str | None = Field(
+        None,
+        pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$",
+        description="bootstrap servers of Kafka, host:port parted by commas",
+    )
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="what stands before topics and groups")
+    config_service_url: str | None = Field(
+        None, pattern=_URL, description="base URL of config_service, which also gives the token"
+    )
+    order_service_url: str | None = Field(None, pattern=_URL, description="base URL of order_service")
+    webhook_dispatcher_url: str | None = Field(None, pattern=_URL, description="base URL of webhook_dispatcher")
+    client_id: str | None = Field(
+        None, min_length=1, max_length=100, description="the client as which the command line acts"
+    )
+    client_secret: SecretStr | None = Field(None, description="that client's secret")
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The base URLs that are set, by the names of the services' folders."""
+        told = {
+            "config_service": self.config_service_url,
+            "order_service": self.order_service_url,
+            "webhook_dispatcher": self.webhook_dispatcher_url,
+        }
+        return {name: url.rstrip("/") for name, url in told.items() if url is not None}
+
+
+def settings_of(stack_file: Path | None) -> Settings:
+    """Read the settings from `stack_file`, or from `.local/stack.json` if it is there, or else from the environment.
+
+    Ends the program with one sentence where one is malformed; what is not set is missed by the command that needs it.
+    """
+    if stack_file is None and not STACK_FILE.exists():
+        return settings_or_exit(Settings)
+    return _from_stack_file(stack_file or STACK_FILE)
+
+
+def _from_stack_file(path: Path) -> Settings:
+    try:
+        told: dict[str, Any] = json.loads(path.read_text())
+        services, client = told["services"], told["clients"][0]
+        return Settings(
+            kafka=told["kafka"],
+            topic_prefix=told.get("topic_prefix", ""),
+            config_service_url=services["config_service"],
+            order_service_url=services["order_service"],
+            webhook_dispatcher_url=services["webhook_dispatcher"],
+            client_id=client["client_id"],
+            client_secret=client["client_secret"],
+        )
+    except (OSError, ValueError, LookupError, TypeError) as fault:
+        # Not the fault's own text: what the file holds may be a secret.
+        message = f"{path} cannot be read as the file that `make up` writes ({type(fault).__name__})."
+        raise SystemExit(message) from None

@@ -1,0 +1,75 @@
+"""How the consumer groups do."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from services.ops_console.clients import Groups
+from services.ops_console.domain import Look, Standing, State, by_group, standing_of, worst_of
+from shared.kit.kafka import Kafka
+
+#: how often a window is looked into
+_LOOKS = 5
+
+Where = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class GroupSeen:
+    """One group over a window of time."""
+
+    name: str
+    members: int
+    state: State
+    #: of every partition of which it has ever stored a position
+    partitions: list[Standing]
+
+
+async def groups_seen(kafka: Kafka, window: float, wanted: Collection[str] = ()) -> list[GroupSeen]:
+    """Look at the groups (those that are `wanted`, if any are) for `window` seconds; less where nothing waits.
+
+    Raises KafkaError.
+    """
+    async with Groups.of(kafka) as groups:
+        names = [name for name in await groups.names() if not wanted or name in wanted]
+        windows, members = await _looked_into(groups, names, window)
+        last = {where: looks[-1] for where, looks in windows.items()}
+        firsts = await groups.firsts(last)
+    found = by_group(
+        standing_of(
+            where,
+            looks,
+            firsts[where].seconds if where in firsts else None,
+            only_markers=where in firsts and firsts[where].seconds is None,
+        )
+        for where, looks in windows.items()
+    )
+    return [_seen(name, members[name], found.get(name, [])) for name in names]
+
+
+async def _looked_into(
+    groups: Groups, names: list[str], window: float
+) -> tuple[dict[Where, list[Look]], dict[str, int]]:
+    windows: dict[Where, list[Look]] = {}
+    members = dict.fromkeys(names, 0)
+    for number in range(_LOOKS):
+        if number:
+            await asyncio.sleep(window / (_LOOKS - 1))
+        now, looks = await groups.look(names)
+        for where, look in looks.items():
+            windows.setdefault(where, []).append(look)
+        members = {name: max(count, now[name]) for name, count in members.items()}
+        if not window or await _all_is_done(groups, looks, members):
+            break
+    return windows, members
+
+
+async def _all_is_done(groups: Groups, looks: Mapping[Where, Look], members: Mapping[str, int]) -> bool:
+    if not all(members.values()):
+        return False
+    return all(first.seconds is None for first in (await groups.firsts(looks)).values())
+
+
+def _seen(name: str, members: int, partitions: list[Standing]) -> GroupSeen:
+    state = worst_of([each.state for each in partitions]) if members else State.STOPPED
+    return GroupSeen(name, members, state, partitions)

@@ -22,7 +22,7 @@ from deploy.local.errors import ProcessFailedError, StackUnavailableError
 from deploy.local.faults.plan import KINDS, Plan
 from deploy.local.faults.run import play
 from deploy.local.faults.stage import Stage, staged
-from deploy.local.faults.telling import summary_of, tell
+from deploy.local.faults.telling import commit_of_the_tree, summary_of, tell
 
 RESULTS = Path(".local/faults")
 
@@ -40,13 +40,14 @@ def main(arguments: Sequence[str]) -> int:
     console.print(f"seed {plan.seed}: `{plan.command}` repeats this run\nstarting Kafka, PostgreSQL and the services …")
     folder = RESULTS.resolve() / f"{time.strftime('%Y%m%dT%H%M%S')}-{plan.seed}"
     folder.mkdir(parents=True)
-    began = time.monotonic()
+    # Now, since others may commit while it runs.
+    commit, began = commit_of_the_tree(), time.monotonic()
     try:
         with staged(plan, folder) as stage:
             console.print(
                 f"everything runs twice after {time.monotonic() - began:.0f} s; {plan.kills} faults will come"
             )
-            clean = _judged(stage, console, began)
+            clean = _judged(stage, console, commit, began)
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -55,9 +56,10 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if clean else 1
 
 
-def _judged(stage: Stage, console: Console, began: float) -> bool:
+def _judged(stage: Stage, console: Console, commit: str, began: float) -> bool:
     evidence, violations = asyncio.run(play(stage, console))
-    summary = summary_of(stage.plan, evidence, violations, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    summary = summary_of(stage.plan, evidence, violations, commit=commit, seconds=seconds)
     (stage.folder / "summary.json").write_text(json.dumps(summary, indent=2))
     tell(console, stage.folder, stage.plan, evidence, violations)
     if violations:

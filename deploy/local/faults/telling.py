@@ -26,13 +26,15 @@ _STORIES = 2
 _LINE = 200
 
 
-def summary_of(plan: Plan, evidence: Evidence, violations: Sequence[Violation], seconds: float) -> dict[str, Any]:
-    """What came of a run, for people and for documents."""
+def summary_of(
+    plan: Plan, evidence: Evidence, violations: Sequence[Violation], *, commit: str, seconds: float
+) -> dict[str, Any]:
+    """What came of a run of the sources at `commit`, for people and for documents."""
     faults = evidence.entries("fault")
     in_flight = [entry["in_flight"] for entry in faults]
     return {
         "command": plan.command,
-        "commit": _commit(),
+        "commit": commit,
         "seed": plan.seed,
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "seconds": round(seconds),
@@ -113,8 +115,8 @@ def _shown(told: Any) -> str:  # noqa: ANN401 -- any JSON
     return json.dumps(dict(told), default=str, ensure_ascii=False)
 
 
-def _commit() -> str:
-    """The commit that runs, marked where the tree has changed since."""
+def commit_of_the_tree() -> str:
+    """The commit of the sources as they are now, marked where they were changed since."""
     try:
         shown = subprocess.run(
             ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, capture_output=True, text=True, check=True

@@ -20,7 +20,7 @@ from .documents import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "domain.md"
 SECTIONS = {
-    "Common HTTP rules": 30,
+    "Common HTTP rules": 31,
     "Accounts": 8,
     "Allocations and configurations": 20,
     "Portfolio orders and rebalancing": 18,

@@ -207,9 +207,10 @@ async def test_pools_of_connections_are_kept_for_so_many_bundles_and_none_is_clo
         return made[-1]
 
     senders = TrustingSenders(make, kept=1)
-    async with senders.of(found[0]) as first, senders.of(found[1]) as second:
-        assert [each._connector is not None for each in (first, second)] == [True, True]
-    assert sorted(each._connector is not None for each in made) == [False, True]
+    async with senders.of(found[0]) as first:
+        async with senders.of(found[1]) as second:
+            assert [each._connector is not None for each in (first, second)] == [True, True]
+        assert [each._connector is not None for each in (first, second)] == [True, False], "the first is in use"
     async with senders.of(found[2]), senders.of(found[2]) as again:
         assert again is made[2]
     assert [each._connector is not None for each in made] == [False, False, True]

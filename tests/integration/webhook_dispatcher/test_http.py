@@ -118,8 +118,13 @@ async def test_a_subscription_is_made_read_listed_and_deleted(caller: Caller) ->
 
 async def test_how_an_endpoint_wants_to_be_told_is_kept_and_shown(caller: Caller) -> None:
     wish = {"delay": 1.5, "max_package_size": 10, "rate_limit": 20, "ordered": True, "timeout": 5.0}
-    unasked: dict[str, Any] = {"retry_schedule": None, "signature": ["v1"], "headers": {}, "auth": None}
-    unasked["ca_fingerprints"] = None
+    unasked: dict[str, Any] = {
+        "retry_schedule": None,
+        "signature": ["v1"],
+        "headers": {},
+        "auth": None,
+        "ca_fingerprints": None,
+    }
     asked = {"title": "mine", "url": "http://127.0.0.1:9/hook", "type": ["ALL"], "config": wish}
     code, made = await caller.call("POST", "/webhooks", asked)
     assert (code, made["config"]) == (201, wish | unasked)

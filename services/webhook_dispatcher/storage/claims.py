@@ -23,7 +23,8 @@ from .endings import MOVE_GONE, STOPPED, let_next_go
 #: written for indexes and nested loops, which never cost more than what they find: open rows are locked one by one, in
 #: a LATERAL that cannot be turned round, and `= ANY(ARRAY(…))` stands where an IN would become a join of two sets.
 #: `= ANY(ARRAY[…])` around a single value is `=` that cannot be turned round either: an ordinary join is taken from
-#: whichever side looked smaller, which after a vacuum of the empty queue is the queue.
+#: whichever side looked smaller, which after a vacuum of the empty queue is the queue. Where even that may begin at the
+#: wrong end, since both sides are few, there is a LATERAL with OFFSET 0, which is carried out as it is written.
 BY_INDEX = {f"enable_{way}": "off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")}
 #: One plan serves for all: to make one takes longer than to carry it out.
 BY_INDEX |= {"plan_cache_mode": "force_generic_plan"}
@@ -56,8 +57,8 @@ _LOOK = text(
         WHERE first_due.step < CAST(:steps AS int))
     SELECT first_due.subscription_id, first_due.due_at <= now() AND {_MAY_BE_SENT} AS due
     FROM first_due
-    JOIN subscriptions AS s ON s.id = ANY(ARRAY[first_due.subscription_id])
-    JOIN endpoints AS e ON e.subscription_id = ANY(ARRAY[first_due.subscription_id])
+    CROSS JOIN LATERAL (SELECT * FROM subscriptions WHERE id = first_due.subscription_id OFFSET 0) AS s
+    CROSS JOIN LATERAL (SELECT * FROM endpoints WHERE subscription_id = first_due.subscription_id OFFSET 0) AS e
     ORDER BY first_due.step
     """  # noqa: S608 -- our own conditions
 )
@@ -86,8 +87,8 @@ _CLAIM = text(
                CASE WHEN s.sealed_access IS NOT NULL THEN s.revision END AS access_revision
         FROM unnest(CAST(:among AS uuid[]), CAST(:taken AS int[]), CAST(:strained AS boolean[]))
              AS asked(id, taken, strained)
-        JOIN subscriptions AS s ON s.id = ANY(ARRAY[asked.id])
-        JOIN endpoints AS e ON e.subscription_id = ANY(ARRAY[asked.id])
+        CROSS JOIN LATERAL (SELECT * FROM subscriptions WHERE id = asked.id OFFSET 0) AS s
+        CROSS JOIN LATERAL (SELECT * FROM endpoints WHERE subscription_id = asked.id OFFSET 0) AS e
         WHERE {_MAY_BE_SENT}),
     held AS MATERIALIZED (
         SELECT e.subscription_id, e.open_until IS NOT NULL AS on_probation, greatest(e.served_until, {_SLACK}) AS served

@@ -5,14 +5,14 @@ page looks at more than a bounded number of rows, so it costs the same however m
 suit, a page comes back short, with a cursor that goes on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, column, literal_column, select, table, text
+from sqlalchemy import ColumnElement, RowMapping, Select, column, literal_column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.webhook_dispatcher.domain import DeliveryState, Reason
@@ -145,15 +145,19 @@ def _driven(client: Conditions, wanted: DeliveryFilter) -> tuple[Select[Any], Co
 
 
 def _having(conditions: Conditions) -> Select[Any]:
-    rows = select(_DELIVERIES).where(*(_DELIVERIES.c[name] == value for name, value in conditions.items()))
     if "subscription_id" not in conditions:
-        return rows
-    # Asked once, before anything is read: of another client's subscription there would be much to read for nothing.
-    owned = {name: value for name, value in conditions.items() if name == "client_id"}
-    named = {"id": conditions["subscription_id"], **owned}
-    return rows.where(
-        select(literal_column("1")).where(*(_SUBSCRIPTIONS.c[name] == value for name, value in named.items())).exists()
-    )
+        return select(_DELIVERIES).where(*_are(conditions))
+    # Whose it is, is asked of the subscription, once and before anything is read: of another client's there would be
+    # much to read for nothing. And an index of the client's deliveries must not look as good as the subscription's.
+    of_it = {**conditions}
+    owned = select(literal_column("1")).where(_SUBSCRIPTIONS.c.id == of_it["subscription_id"])
+    if "client_id" in of_it:
+        owned = owned.where(_SUBSCRIPTIONS.c.client_id == of_it.pop("client_id"))
+    return select(_DELIVERIES).where(*_are(of_it), owned.exists())
+
+
+def _are(conditions: Conditions) -> Iterable[ColumnElement[bool]]:
+    return (_DELIVERIES.c[name] == value for name, value in conditions.items())
 
 
 def _in_states(rows: Select[Any], state: DeliveryState | None) -> Select[Any]:

@@ -30,8 +30,10 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 _SLOWING_DOWN = 1.5
 _LOOKED_AT = 1000
-#: a look that takes long, over many subscriptions or on a busy database, is followed by a pause so many times as long
+#: A look that takes long, over many subscriptions or on a busy database, is followed by a pause so many times as long;
+#: but not by one that somebody notices, where the process itself was asleep meanwhile.
 _LOOKING_SHARE = 10
+_LONGEST_BREAK = 2.0
 #: subscriptions in one claim
 _ASKED = 250
 _AFTER_FAULT = 0.5
@@ -112,7 +114,7 @@ class DeliveryWorker:
         self._agenda.add(due)
         self._pause = _FIRST_PAUSE if due else min(self._pause * _SLOWING_DOWN, _LONGEST_PAUSE)
         now = self._clock()
-        self._look_at = now + max(self._pause, _LOOKING_SHARE * (now - began))
+        self._look_at = now + max(self._pause, min(_LOOKING_SHARE * (now - began), _LONGEST_BREAK))
 
     async def _release_lost(self) -> None:
         if self._clock() < self._release_at:

@@ -345,7 +345,7 @@ async def test_the_backlog_tells_what_waits_how_long_it_is_overdue_and_behind_wh
         return answer
 
     before = await seen()
-    subscribed = await world.subscribed("http://127.0.0.1:1/hook")
+    subscribed = await world.subscribed("http://127.0.0.1:9/hook")
     await world.waiting_for(subscribed.id, 3)
     opened = (
         "UPDATE endpoints SET open_until = now() + make_interval(secs => :s) WHERE subscription_id = :id RETURNING 1"

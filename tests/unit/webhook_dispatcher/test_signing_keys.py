@@ -16,9 +16,9 @@ BOTH = [Scheme.V1, Scheme.V1A]
 BODY = b'{"payload": []}'
 
 
-def headers_of(keys: SigningKeys, at: datetime = NOW) -> dict[str, str]:
-    """As the sending puts them together."""
-    signed = "msg_1", int(at.timestamp()), BODY
+def headers_of(keys: SigningKeys, at: datetime | None = None) -> dict[str, str]:
+    """As the sending puts them together, now if no other time is given: the library takes no old ones."""
+    signed = "msg_1", int((at or datetime.now(UTC)).timestamp()), BODY
     headers = signed_headers(keys.secret, *signed)
     return headers | {"webhook-signature": " ".join([headers["webhook-signature"], *keys.further_signatures(*signed)])}
 

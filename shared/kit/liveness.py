@@ -10,7 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from prometheus_client import Metric
+
 from .logs import get_logger
+from .metrics import LOOP_TURNED
 
 log = get_logger(__name__)
 
@@ -57,6 +60,11 @@ class Liveness:
         """Expect nothing more of the loop or task: it is being stopped on purpose."""
         self._loops.pop(name, None)
         self._tasks.pop(name, None)
+
+    def collect(self) -> Iterable[Metric]:
+        """How long ago each loop turned."""
+        now = self._clock()
+        yield LOOP_TURNED.told({(name,): now - loop.last_turn for name, loop in self._loops.items()})
 
     def problems(self) -> list[str]:
         """Say which loops have ended or hang; empty while all of them turn."""

@@ -192,6 +192,13 @@ LOOP_LAG: Final = Measure(
     "How much later than asked for the event loop came back to a task, asked four times a second.",
     _QUICK,
 )
+LOOP_TURNED: Final = Measure(
+    "portfolio_bus_loop_turned_seconds",
+    Kind.GAUGE,
+    ("loop",),
+    "seconds",
+    "How long ago each worker of the process, and each of its other loops, came round last.",
+)
 
 #: the library's own, of the operating system; only on Linux
 PROCESS: Final = tuple(
@@ -224,6 +231,7 @@ MEASURES: Final = (
     POOL_IN_USE,
     POOL_SIZE,
     LOOP_LAG,
+    LOOP_TURNED,
     *PROCESS,
 )
 

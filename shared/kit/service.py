@@ -175,7 +175,7 @@ def _keep_what_is_there() -> None:
 def _loops_of_every_role(service: Service) -> dict[str, Worker]:
     loop_lag, backlog = LoopLag(), Backlog(service.database)
     service.metrics.ask_first(backlog.refresh)
-    service.metrics.add(service.database, backlog, loop_lag, *service.measured)
+    service.metrics.add(service.database, service.liveness, backlog, loop_lag, *service.measured)
     keys = {f"token keys {number}": keys.run for number, keys in enumerate(service.token_keys, 1)}
     return {"loop lag": loop_lag.run, **keys}
 

@@ -86,6 +86,13 @@ def parts(system: RunningSystem) -> Iterator[Parts]:
     made.switch_on()
 
 
+async def test_the_story_can_be_told_again_on_the_same_system(system: RunningSystem) -> None:
+    """Or it would break for reasons of its own in the tests below."""
+    for _ in range(2):
+        said = StringIO()
+        await play(system, system.environment["PORTFOLIO_BUS_TOPIC_PREFIX"], Teller(Console(file=said), patience=20))
+
+
 @pytest.mark.parametrize("part", all_parts())
 async def test_without_any_one_part_the_story_breaks_and_names_the_step(parts: Parts, part: str) -> None:
     system, said = parts.system, StringIO()

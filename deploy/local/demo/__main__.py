@@ -24,9 +24,6 @@ from deploy.local.services import RunningSystem, running_system, service_names
 from deploy.local.stack import local_stack
 from shared.kit.kafka import Kafka
 
-#: loops of every service that are not consumer groups
-WORKERS = ("relay", "housekeeping", "delivery")
-
 
 def main(arguments: Sequence[str]) -> int:
     """Play the story; answers the exit status."""
@@ -70,7 +67,8 @@ def switched_off(part: str | None) -> dict[str, dict[str, str]]:
     service, _, name = part.partition(".")
     if service not in service_names():
         raise SystemExit(f"--without takes a part of one of {', '.join(service_names())}, for example {part}")
-    return {service: {"PORTFOLIO_BUS_WITHOUT": name if name in WORKERS else part}}
+    # A consumer group is known by all of that name, a worker by its last part.
+    return {service: {"PORTFOLIO_BUS_WITHOUT": f"{part},{name}"}}
 
 
 def _parser() -> argparse.ArgumentParser:

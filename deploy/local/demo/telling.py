@@ -12,6 +12,12 @@ from rich.markup import escape
 T = TypeVar("T")
 
 
+#: seconds between two looks: whole topics are read for some
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.5
+_SLOWS_DOWN_BY = 1.3
+
+
 class StepFailedError(Exception):
     """The evidence did not show what the step promises."""
 
@@ -50,11 +56,12 @@ class Teller:
 
     async def eventually(self, what: str, question: Callable[[], Awaitable[T]]) -> T:
         """The first true answer; StepFailedError, naming `what`, when patience runs out."""
-        deadline = time.monotonic() + self._patience
+        deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         while not (answer := await question()):
             if time.monotonic() > deadline:
                 raise StepFailedError(f"{what}: not seen within {self._patience:g} s")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause)
+            pause = min(pause * _SLOWS_DOWN_BY, _LONGEST_PAUSE)
         self.seen(what)
         return answer
 

@@ -15,11 +15,15 @@ from deploy.local.loops import together
 from deploy.local.services import RunningSystem, running_system
 from deploy.local.stack import Stack
 
-#: The token of the whole run is good for it, and no limit of requests is met: a 429 would stand for an answer.
+#: The token of the whole run is good for it, and no limit of requests is met: a 429 would stand for an answer. What is
+#: sent fails soon, and may be sent again; a recovery that nobody goes on with may be cancelled.
 _ENVIRONMENT = {
     "PORTFOLIO_BUS_TOKEN_SECONDS": "7200",
     "PORTFOLIO_BUS_RATE_LIMIT": "0",
     "PORTFOLIO_BUS_VERSION_WAIT": "0.05",
+    "PORTFOLIO_BUS_RETRY_SCHEDULE": "0.05",
+    "PORTFOLIO_BUS_CIRCUIT_FAILURES": "1000",
+    "PORTFOLIO_BUS_WITHOUT": "recoveries",
 }
 
 _SENDER = "webhook_dispatcher"
@@ -34,7 +38,7 @@ def fuzzed_system(stack: Stack, seed: int, *, prefix: str = "") -> Iterator[tupl
     with running_system(stack, prefix=prefix, environment=_ENVIRONMENT) as system:
         world = make_world(system, seed)
         system.services[_SENDER].stop()
-        system.start(_SENDER, environment={"PORTFOLIO_BUS_WITHOUT": "delivery"}).wait_ready()
+        system.start(_SENDER, environment={"PORTFOLIO_BUS_WITHOUT": "delivery,recoveries"}).wait_ready()
         yield system, world
 
 

@@ -3,22 +3,15 @@
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.services import RunningSystem, running_system
 from deploy.local.stack import Stack
-from services.config_service import use_cases
-from shared.kit.auth import TokenIssuer
-from shared.kit.outbox import Outbox
-from shared.kit.secrets import SecretBox
-from shared.kit.settings import async_url
-from shared.kit.unit_of_work import Database
 from tests.conftest import PARTITIONS
 
-from .estates import World
+from .estates import World, world_of
 
 
 @pytest.fixture(scope="package")
@@ -55,11 +48,5 @@ async def receiver() -> AsyncIterator[str]:
 
 @pytest.fixture(scope="package")
 async def world(system: RunningSystem, receiver: str) -> AsyncIterator[World]:
-    """The services with their own keys at hand, so that a token of any kind can be signed."""
-    box = SecretBox([system.environment["PORTFOLIO_BUS_SECRET_KEYS"]])
-    database = Database(async_url(system.databases["config_service"]), Outbox("/test", PARTITIONS), application="test")
-    async with database.unit_of_work() as work:
-        issuer = TokenIssuer(await use_cases.signing_keys(work, box))
-    await database.close()
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        yield World(system, issuer, session, receiver)
+    async with world_of(system, receiver) as made:
+        yield made

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,8 +12,13 @@ import aiohttp
 from yarl import URL
 
 from deploy.local.services import RunningSystem
+from services.config_service import use_cases
 from shared.kit.auth import TokenIssuer
-from tests.conftest import eventually
+from shared.kit.outbox import Outbox
+from shared.kit.secrets import SecretBox
+from shared.kit.settings import async_url
+from shared.kit.unit_of_work import Database
+from tests.conftest import PARTITIONS, eventually
 
 SCOPES = tuple(
     f"{area}:{level}" for area in ("accounts", "portfolios", "orders", "webhooks", "ops") for level in ("read", "admin")
@@ -80,6 +87,18 @@ class Estate:
             return self.ids[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+@asynccontextmanager
+async def world_of(system: RunningSystem, receiver: str) -> AsyncIterator[World]:
+    """The services with their own keys at hand, so that a token of any kind can be signed."""
+    box = SecretBox([system.environment["PORTFOLIO_BUS_SECRET_KEYS"]])
+    database = Database(async_url(system.databases["config_service"]), Outbox("/test", PARTITIONS), application="test")
+    async with database.unit_of_work() as work:
+        issuer = TokenIssuer(await use_cases.signing_keys(work, box))
+    await database.close()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield World(system, issuer, session, receiver)
 
 
 async def an_estate(world: World) -> Estate:

@@ -20,7 +20,7 @@ from deploy.local.stack import Stack
 from services.ops_console.app import build
 from tests.conftest import PARTITIONS, eventually
 
-from .estates import ITEMS, Estate, World, order_body
+from .estates import ITEMS, Estate, World, order_body, world_of
 
 PREFIX = f"cli{uuid4().hex[:8]}."
 #: a subscriber that fails is tried again at once
@@ -32,6 +32,12 @@ NOT_WELL = 3
 def system(stack: Stack) -> Iterator[RunningSystem]:
     with running_system(stack, prefix=PREFIX, environment=QUICK) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+async def world(system: RunningSystem, receiver: str) -> AsyncIterator[World]:
+    async with world_of(system, receiver) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

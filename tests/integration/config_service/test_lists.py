@@ -160,7 +160,8 @@ async def test_the_accounts_of_an_allocation_are_those_that_are_configured_with_
 
 # -- what a page costs
 
-ROWS, LIMIT = 20_000, 50
+# pages of some size, or one page of an index more or less would decide
+ROWS, LIMIT = 20_000, 200
 MADE = "'2026-01-01'::timestamptz + n * interval '1 second'"
 #: every second account of one user, ACTIVE and of type TRADING; every allocation of one instrument but the last
 _FILL = f"""

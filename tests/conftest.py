@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import inspect
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -29,6 +30,11 @@ settings.load_profile("here")
 
 #: how long before the alarm of pytest-timeout a coroutine is cancelled
 _BEFORE_THE_ALARM = 15.0
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C end what tests start: where a shell began this run in the background, all of it would ignore that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySystem:

@@ -164,8 +164,9 @@ def _accounts_and_orders(call: Caller) -> dict[str, list[str]]:
 def _webhooks(call: Caller) -> dict[str, list[str]]:
     (nobody,) = free_ports(1)
     endpoint = {"url": f"http://{LOOPBACK}:{nobody}/hooks"}
-    # One that wants everything is enough: the others only have to be there.
-    wanted = ["ALL", *("PORTFOLIO.DELETED" for _ in range(_MANY - 1))]
+    # One that wants everything is enough, but whoever deletes it must leave some deliveries that can be sent again; the
+    # others only have to be there.
+    wanted = ["ALL", *("ACCOUNT" for _ in range(_MANY // 2 - 1)), *("PORTFOLIO.DELETED" for _ in range(_MANY // 2))]
     bodies = [{**endpoint, "title": f"hook {number}", "type": [kind]} for number, kind in enumerate(wanted)]
     made = [call("webhook_dispatcher", "POST", "/webhooks", body)["id"] for body in bodies]
     since = {"since": "2026-01-31T12:00:00Z"}

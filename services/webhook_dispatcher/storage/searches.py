@@ -150,7 +150,7 @@ def _having(conditions: Conditions) -> Select[Any]:
     # Whose it is, is asked of the subscription, once and before anything is read: of another client's there would be
     # much to read for nothing. And an index of the client's deliveries must not look as good as the subscription's.
     of_it = {**conditions}
-    owned = select(literal_column("1")).where(_SUBSCRIPTIONS.c.id == of_it["subscription_id"])
+    owned: Select[Any] = select(literal_column("1")).where(_SUBSCRIPTIONS.c.id == of_it["subscription_id"])
     if "client_id" in of_it:
         owned = owned.where(_SUBSCRIPTIONS.c.client_id == of_it.pop("client_id"))
     return select(_DELIVERIES).where(*_are(of_it), owned.exists())

@@ -63,7 +63,8 @@ async def test_a_package_is_frozen_at_its_first_attempt(world: World, receiver: 
     await world.subscribed(receiver.url, max_package_size=10, ordered=True)
     account_id = await world.an_account()
     told = orders(world, account_id, 3)
-    receiver.answers.append(status(500))
+    # With a time to wait at least: chance alone may have it tried again at once.
+    receiver.answers.append(status(429, Retry_After="1"))
     await world.happened(told[0])
     async with world.dispatching(schedule=[1.0]):
         await arrived(receiver, 1)

@@ -52,6 +52,7 @@ class Console:
 
     def __init__(self, stack_file: Path) -> None:
         self.always = ["--stack-file", str(stack_file)]
+        self.started: list[asyncio.subprocess.Process] = []
 
     async def types(self, *words: str, given: str = "") -> Result:
         return await asyncio.to_thread(CliRunner().invoke, build(), [*self.always, *words], input=given)
@@ -63,18 +64,28 @@ class Console:
         return json.loads(ran.stdout)
 
     async def starts(self, *words: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+        started = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "services.ops_console", *self.always, *words),
             cwd=REPOSITORY,
             env=os.environ,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        self.started.append(started)
+        return started
+
+    def ends(self) -> None:
+        """Leave nothing running, also of a test that failed."""
+        for each in self.started:
+            if each.returncode is None:
+                each.kill()
 
 
 @pytest.fixture(scope="module")
-def console(stack_file: Path) -> Console:
-    return Console(stack_file)
+def console(stack_file: Path) -> Iterator[Console]:
+    made = Console(stack_file)
+    yield made
+    made.ends()
 
 
 @pytest.fixture(scope="module")

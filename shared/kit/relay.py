@@ -45,6 +45,8 @@ _SENT_AT_ONCE = 500
 #: longer than Kafka may take to answer or to give up on a batch
 _HANGS_AFTER = 60.0
 _HEARTBEATS_PER_LEASE = 3
+#: how long a shard that is given up may go on with the batch in hand; below a lease's heartbeat
+_LAST_BATCH = 1.0
 
 _log = structlog.get_logger("relay")
 
@@ -70,6 +72,7 @@ class ShardRelay:
         self._kafka = kafka
         self._transactional_id = transactional_id
         self._news = asyncio.Event()
+        self._resigned = False
         #: when its loop last came round, on the monotonic clock
         self.turned_at = time.monotonic()
 
@@ -77,9 +80,14 @@ class ShardRelay:
         """There is something to publish."""
         self._news.set()
 
+    def resign(self) -> None:
+        """End after the batch in hand: one that is committed and not deleted would be published again."""
+        self._resigned = True
+        self._news.set()
+
     async def run(self) -> None:
-        """Publish until cancelled; every fault starts from nothing again."""
-        while True:
+        """Publish until resigned or cancelled; every fault starts from nothing again."""
+        while not self._resigned:
             self.turned_at = time.monotonic()
             try:
                 await self._own()
@@ -104,8 +112,7 @@ class ShardRelay:
         # with the same batch would come to the same end for ever.
         horizon, at_most = Horizon(), FIRST_ROWS
         self._news.set()
-        while True:
-            await self._told()
+        while await self._told():
             producer.poll()
             rows, snapshot = await self._read(horizon.cursor, at_most)
             if rows:
@@ -115,13 +122,14 @@ class ShardRelay:
                 at_most = min(2 * at_most, ROWS)
             horizon = horizon.after(snapshot)
 
-    async def _told(self) -> None:
-        """Wait for news; without any, come round now and then all the same."""
+    async def _told(self) -> bool:
+        """Wait for news; without any, come round now and then all the same. Whether to go on."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_ROUND):
                 await self._news.wait()
         self._news.clear()
         self.turned_at = time.monotonic()
+        return not self._resigned
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[FencedProducer]:
@@ -217,10 +225,14 @@ class Relay:
             self._owned[shard] = relay, asyncio.create_task(relay.run(), name=f"relay-{shard}")
 
     async def _stop(self, shards: Sequence[int]) -> None:
-        stopped = [self._owned.pop(shard)[1] for shard in shards]
-        for task in stopped:
+        stopped = [self._owned.pop(shard) for shard in shards]
+        for relay, _ in stopped:
+            relay.resign()
+        if stopped:
+            await asyncio.wait([task for _, task in stopped], timeout=_LAST_BATCH)
+        for _, task in stopped:
             task.cancel()
-        await asyncio.gather(*stopped, return_exceptions=True)
+        await asyncio.gather(*(task for _, task in stopped), return_exceptions=True)
 
     async def _pass_on_news(self) -> None:
         """Commits of this process tell at once; those of others are found by a poll that slows down while idle."""

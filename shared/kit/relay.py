@@ -37,6 +37,12 @@ _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.2
 #: slow enough that events a few dozen milliseconds apart keep it attentive
 _SLOWS_DOWN_BY = 1.1
+#: While news keeps coming, the next batch waits for company, from batch to batch a little longer: what a transaction
+#: costs Kafka and all its readers hardly depends on how many messages it has.
+_COMPANY_STEP = 0.002
+_LONGEST_COMPANY = 0.025
+#: news that comes after a rest of this length does not wait
+_REST = 0.04
 _AFTER_ERROR = 0.5
 _ROUND = 20.0
 _PUBLISH_SECONDS = 30.0
@@ -57,6 +63,22 @@ class LeaseLostError(Exception):
 
 #: what throws producer, batch and cursor away
 STARTS_OVER: tuple[type[Exception], ...] = (*INFRASTRUCTURE, *PRODUCER_FAULTS, LeaseLostError)
+
+
+class _Company:
+    """How long a batch waits for company."""
+
+    def __init__(self) -> None:
+        self._wait = 0.0
+        self._free_at = 0.0
+
+    def wait(self, began: float) -> float:
+        """Seconds until the batch after the one that `began` then, on the monotonic clock, may begin."""
+        rested = began - self._free_at > _REST
+        self._wait = 0.0 if rested else min(self._wait + _COMPANY_STEP, _LONGEST_COMPANY)
+        now = time.monotonic()
+        self._free_at = max(now, began + self._wait)
+        return self._free_at - now
 
 
 class ShardRelay:
@@ -110,15 +132,19 @@ class ShardRelay:
     async def _publish_all(self, producer: FencedProducer) -> None:
         # Small at first: on a machine that is too slow for a whole batch within a transaction's time, starting over
         # with the same batch would come to the same end for ever.
-        horizon, at_most = Horizon(), FIRST_ROWS
+        horizon, at_most, company = Horizon(), FIRST_ROWS, _Company()
         self._news.set()
         while await self._told():
+            began = time.monotonic()
             producer.poll()
             rows, snapshot = await self._read(horizon.cursor, at_most)
             if rows:
-                self._news.set()
                 await self._publish(producer, rows)
                 await self._delete(rows)
+                if len(rows) == at_most:
+                    self._news.set()
+                else:
+                    await asyncio.sleep(company.wait(began))
                 at_most = min(2 * at_most, ROWS)
             horizon = horizon.after(snapshot)
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .outbox import Companion
+
 #: The answer kept under a key; that the key is in flight elsewhere; or no row, and the key is locked for this
 #: transaction. The function stands in the kit's migration.
 _KEPT_OR_LOCK = text(
@@ -26,16 +28,14 @@ _KEPT = text(
 )
 
 #: Takes the place of an answer that is too old to be replayed and not yet forgotten.
-_KEEP = text(
-    """
+_KEEP = """
     INSERT INTO idempotency_keys AS k (client_id, method, path, key, body_hash, status, location, etag, body)
     VALUES (:client_id, :method, :path, :key, :body_hash, :status, :location, :etag, :body)
     ON CONFLICT (client_id, key, method, path) DO UPDATE
     SET body_hash = excluded.body_hash, status = excluded.status, location = excluded.location, etag = excluded.etag,
         body = excluded.body, created_at = excluded.created_at
     WHERE k.created_at <= now() - interval '24 hours'
-    """
-)
+"""
 
 #: In small bites, as all of the housekeeping.
 _FORGET = text(
@@ -92,8 +92,8 @@ async def kept(connection: AsyncConnection, asked: AskedOnce) -> KeptAnswer | No
     return None if row is None else KeptAnswer(row.body_hash, row.status, row.location, row.etag, row.body)
 
 
-async def keep(connection: AsyncConnection, asked: AskedOnce, answer: KeptAnswer) -> None:
-    """Keep an answer under a key that this transaction has locked, in one statement; raises AnswerNotKeptError."""
+def kept_with_events(asked: AskedOnce, answer: KeptAnswer) -> Companion:
+    """The row that keeps an answer under a key that its transaction has locked; AnswerNotKeptError may come of it."""
     answered = {
         "body_hash": answer.body_hash,
         "status": answer.status,
@@ -101,8 +101,7 @@ async def keep(connection: AsyncConnection, asked: AskedOnce, answer: KeptAnswer
         "etag": answer.etag,
         "body": answer.body,
     }
-    if (await connection.execute(_KEEP, _named(asked) | answered)).rowcount != 1:
-        raise AnswerNotKeptError
+    return Companion(_KEEP, _named(asked) | answered, AnswerNotKeptError)
 
 
 async def forget_old(connection: AsyncConnection) -> int:

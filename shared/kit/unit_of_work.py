@@ -18,7 +18,7 @@ from shared.contracts import Message
 from .boundaries import Boundary, reached
 from .cause import Cause
 from .metrics import POOL_IN_USE, POOL_SIZE
-from .outbox import Outbox, OutboxSignal, Pending
+from .outbox import Companion, Outbox, OutboxSignal, Pending
 
 #: ends a transaction whose process hangs while it holds locks; the relay's cursor waits for it meanwhile
 _IDLE_IN_TRANSACTION_MS = "30000"
@@ -34,6 +34,7 @@ class UnitOfWork:
         self.outbox = outbox
         self._cause = cause
         self._pending: list[Pending] = []
+        self._companion: Companion | None = None
         self._shards: set[int] = set()
         self._afterwards: list[Callable[[], None]] = []
 
@@ -49,6 +50,10 @@ class UnitOfWork:
         """Announce `messages` with this transaction's commit, in the order of the calls."""
         because = cause or self.cause
         self._pending.extend(Pending(message, because, message_id) for message in messages)
+
+    def accompany(self, companion: Companion) -> None:
+        """Write this row with the events, last of all; its exception comes from there. There may be one."""
+        self._companion = companion
 
     def wakes(self, shards: Iterable[int]) -> None:
         """Tell that a statement of the caller's own has written outbox rows of these shards."""
@@ -75,9 +80,10 @@ class UnitOfWork:
     async def flush(self) -> set[int]:
         """Write the announced messages to the outbox; answers the shards that have news."""
         reached(Boundary.EFFECT_WRITTEN)
-        if self._pending:
-            self._shards |= await self.outbox.write(self.connection, self._pending)
+        if self._pending or self._companion is not None:
+            self._shards |= await self.outbox.write(self.connection, self._pending, self._companion)
             self._pending.clear()
+            self._companion = None
         reached(Boundary.OUTBOX_WRITTEN)
         return self._shards
 

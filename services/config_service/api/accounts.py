@@ -103,7 +103,7 @@ def account_routes(database: Database) -> APIRouter:
         async with creation.unit_of_work(database) as work:
             account = await use_cases.open_account(work, creation.cause, body.as_new())
             location = f"/accounts/{account.account_id}"
-            return await creation.keep(work, account_shown(account), location=location, revision=account.revision)
+            return creation.keep(work, account_shown(account), location=location, revision=account.revision)
 
     @router.get("", summary="List accounts")
     async def list_accounts(reader: Reader, page: AccountPage, wanted: AsAskedFor) -> Listing[AccountShown]:

@@ -139,7 +139,7 @@ def allocation_routes(database: Database) -> APIRouter:
         async with creation.unit_of_work(database) as work:
             allocation = await use_cases.make_allocation(work, creation.cause, _whole(body))
             location = f"/portfolios/allocations/{allocation.allocation_id}"
-            return await creation.keep(work, _shown(allocation), location=location, revision=allocation.revision)
+            return creation.keep(work, _shown(allocation), location=location, revision=allocation.revision)
 
     @router.get("", summary="List allocations")
     async def list_allocations(reader: Reader, page: AllocationPage, wanted: AsAskedFor) -> Listing[AllocationShown]:

@@ -108,7 +108,7 @@ def client_routes(database: Database) -> APIRouter:
             client, secret = await use_cases.add_client(work, creation.cause, body.name, _plain(body.scopes))
             made = ClientMade(**dict(_shown(client)), client_secret=secret)
             location, secrets = f"/clients/{client.client_id}", {"client_secret"}
-            answer = await creation.keep(work, made, location=location, revision=client.revision, secrets=secrets)
+            answer = creation.keep(work, made, location=location, revision=client.revision, secrets=secrets)
         _note("client created", client.client_id, creation.principal, scopes=sorted(client.scopes))
         return answer
 

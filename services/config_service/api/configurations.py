@@ -73,7 +73,7 @@ def configuration_routes(database: Database) -> APIRouter:
         async with creation.unit_of_work(database) as work:
             made = await use_cases.configure_account(work, creation.cause, body.account_id, body.allocation_id)
             location = f"/portfolios/configurations/{made.account_id}"
-            return await creation.keep(work, _shown(made), location=location, revision=made.revision)
+            return creation.keep(work, _shown(made), location=location, revision=made.revision)
 
     @router.get("", summary="List configurations")
     async def list_configurations(

@@ -80,7 +80,7 @@ def ledger_routes(database: Database, without_token: UUID | None) -> APIRouter:
         async with creation.unit_of_work(database) as work:
             organization = await use_cases.make_organization(work, creation.cause, body)
             location = f"/v1/organizations/{organization.organization_id}"
-            return await creation.keep(work, OrganizationResource.of(organization), location=location)
+            return creation.keep(work, OrganizationResource.of(organization), location=location)
 
     @router.get("", summary="List organizations")
     async def list_organizations(
@@ -108,7 +108,7 @@ def ledger_routes(database: Database, without_token: UUID | None) -> APIRouter:
         async with creation.unit_of_work(database) as work:
             ledger = await use_cases.make_ledger(work, creation.cause, organization_id, body)
             location = f"/v1/organizations/{organization_id}/ledgers/{ledger.ledger_id}"
-            return await creation.keep(work, LedgerResource.of(ledger), location=location)
+            return creation.keep(work, LedgerResource.of(ledger), location=location)
 
     @router.get("/{organization_id}/ledgers", summary="List an organization's ledgers")
     async def list_ledgers(

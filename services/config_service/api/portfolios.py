@@ -74,7 +74,7 @@ def portfolio_routes(database: Database, without_token: UUID | None) -> APIRoute
             portfolio = await use_cases.create_portfolio(work, creation.cause, ledger, new_id(), body)
             location = f"{_BASE}/{{portfolio_id}}".format(**vars(portfolio))
             shown = PortfolioResource.of(portfolio)
-            return await creation.keep(work, shown, location=location, revision=portfolio.revision)
+            return creation.keep(work, shown, location=location, revision=portfolio.revision)
 
     @router.get(
         "",

@@ -14,7 +14,6 @@ from .accounts import (
     add_account,
     change_account,
     lock_account,
-    lock_account_with_allocation,
     lock_accounts,
 )
 from .allocations import (
@@ -116,7 +115,6 @@ __all__ = [
     "ledger_of",
     "ledgers_of",
     "lock_account",
-    "lock_account_with_allocation",
     "lock_accounts",
     "lock_allocation",
     "lock_client",

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Boolean, RowMapping, Select, func, insert, select, text, tuple_, update
+from sqlalchemy import RowMapping, Select, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.config_service.domain import Account, AccountFilter, ConfiguredAccount, NewAccount
@@ -26,35 +26,6 @@ async def lock_account(connection: AsyncConnection, client_id: UUID, account_id:
     """The account, locked: until the commit nobody else decides on it or announces anything under its key (P2)."""
     # FOR NO KEY UPDATE: a plain FOR UPDATE would also stop the foreign key check of its configuration.
     return await _one(connection, _of(client_id, account_id).with_for_update(key_share=True))
-
-
-#: The account is locked before the allocation is held, as everywhere: the second is looked for only with the first.
-_LOCK_WITH_ALLOCATION = text(
-    """
-    WITH account AS MATERIALIZED (
-        SELECT * FROM accounts WHERE account_id = :account_id AND client_id = :client_id FOR NO KEY UPDATE),
-    held AS MATERIALIZED (
-        SELECT allocation_id FROM allocations
-        WHERE allocation_id = :allocation_id AND client_id = :client_id AND deleted_at IS NULL
-          AND EXISTS (SELECT FROM account)
-        FOR SHARE)
-    SELECT account.*, held.allocation_id IS NOT NULL AS allocation_known FROM account LEFT JOIN held ON true
-    """
-    # By name: by position the types would fall on the wrong columns, since `account.*` begins with the client.
-).columns(allocation_known=Boolean, **{each.name: each.type for each in accounts.c})
-
-
-async def lock_account_with_allocation(
-    connection: AsyncConnection, client_id: UUID, account_id: UUID, allocation_id: UUID
-) -> tuple[Account | None, bool]:
-    """The account, locked, and whether the client has the allocation, which is held then: both in one statement."""
-    asked = {"client_id": client_id, "account_id": account_id, "allocation_id": allocation_id}
-    row = (await connection.execute(_LOCK_WITH_ALLOCATION, asked)).mappings().one_or_none()
-    if row is None:
-        return None, False
-    columns = {name: value for name, value in row.items() if name != "client_id"}
-    known: bool = columns.pop("allocation_known")
-    return Account(**columns), known
 
 
 async def lock_accounts(connection: AsyncConnection, owned: Collection[tuple[UUID, UUID]]) -> None:

@@ -26,11 +26,11 @@ async def configure_account(work: UnitOfWork, cause: Cause, account_id: UUID, al
 
     Raises AccountNotFound, AllocationNotFound, AccountNotForPortfolios, AccountNotActive, AccountAlreadyConfigured.
     """
-    account, allocation_known = await storage.lock_account_with_allocation(
+    account, allocation_known, configuration = await storage.configure(
         work.connection, cause.client_id, account_id, allocation_id
     )
+    # A refusal takes back what the statement has made, with the transaction or the command's savepoint.
     check_configurable(Standing(None, account) if account else None, allocation_known=allocation_known)
-    configuration = await storage.configure(work.connection, cause.client_id, account_id, allocation_id)
     if configuration is None:
         raise AccountAlreadyConfigured
     work.publish(ConfigurationCreated(**vars(configuration)), cause=cause)

@@ -108,7 +108,7 @@ def orders_router(database: Database, copies: use_cases.Copies) -> APIRouter:
         async def decide() -> Response:
             async with creation.unit_of_work(database) as work:
                 order = await use_cases.place_order(work, creation.cause, wanted)
-                return await creation.keep(work, OrderResource.of(order), location=f"/portfolios/orders/{order.id}")
+                return creation.keep(work, OrderResource.of(order), location=f"/portfolios/orders/{order.id}")
 
         return await copies.decided(decide, [wanted.account_id], {wanted.account_id: named} if named else {})
 

@@ -85,7 +85,7 @@ def rebalancings_router(database: Database, copies: use_cases.Copies, wake: Call
         await copies.caught_up(body.accounts, {})
         async with creation.unit_of_work(database) as work:
             execution = await use_cases.request_rebalancing(work, creation.cause, new_id(), targets)
-            answer = await creation.keep(
+            answer = creation.keep(
                 work,
                 ExecutionResource.of(execution),
                 location=f"/portfolios/rebalancings/executions/{execution.id}",

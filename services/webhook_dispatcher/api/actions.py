@@ -83,7 +83,7 @@ def action_routes(database: Database, box: SecretBox) -> APIRouter:
     async def test(creation: Creating, subscription_id: UUID) -> Response:
         async with creation.unit_of_work(database) as work:
             delivery = await use_cases.try_subscription(work, subscription_id)
-            return await creation.keep(work, delivery_shown(delivery), location=f"/deliveries/{delivery.id}")
+            return creation.keep(work, delivery_shown(delivery), location=f"/deliveries/{delivery.id}")
 
     @router.post(
         "/secret/rotate",

@@ -80,7 +80,7 @@ def repair_routes(database: Database) -> APIRouter:
         try:
             async with creation.unit_of_work(database) as work:
                 row = await use_cases.resend(work, delivery_id)
-                return await creation.keep(work, delivery_shown(row), location=f"/deliveries/{row.id}", status=202)
+                return creation.keep(work, delivery_shown(row), location=f"/deliveries/{row.id}", status=202)
         except use_cases.StoppedForGood:
             async with database.unit_of_work(creation.cause) as work:
                 await use_cases.note_stopped(work, delivery_id)
@@ -99,7 +99,7 @@ def repair_routes(database: Database) -> APIRouter:
     async def recover(creation: Creating, subscription_id: UUID, body: Window) -> Response:
         async with creation.unit_of_work(database) as work:
             row = await use_cases.recover(work, subscription_id, body.since, body.until)
-            return await creation.keep(work, _shown(row), location=f"/recoveries/{row.id}", status=202)
+            return creation.keep(work, _shown(row), location=f"/recoveries/{row.id}", status=202)
 
     _add_recoveries(router, database)
     return router

@@ -161,7 +161,7 @@ def subscription_routes(database: Database, rules: SubscriptionRules) -> APIRout
             row, secret = await use_cases.subscribe(work, endpoint, rules)
             made = SubscriptionMade(**_columns(row), secret=secret)
             location = f"/webhooks/{row.id}"
-            return await creation.keep(work, made, location=location, revision=row.revision, secrets={"secret"})
+            return creation.keep(work, made, location=location, revision=row.revision, secrets={"secret"})
 
     @router.get("", summary="List subscriptions")
     async def list_subscriptions(reader: Reader, page: SubscriptionPage) -> Listing[SubscriptionShown]:

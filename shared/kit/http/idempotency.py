@@ -91,7 +91,7 @@ class Creation:
         if answer is not None:
             self._replay(answer)
 
-    async def keep(
+    def keep(
         self,
         work: UnitOfWork,
         shown: BaseModel,
@@ -101,7 +101,7 @@ class Creation:
         status: int = 201,
         secrets: Collection[str] = (),
     ) -> Response:
-        """Give the answer that shows `shown`, and keep it for whoever sends the request again.
+        """Give the answer that shows `shown`; it is kept with the commit, for whoever sends the request again.
 
         `revision` becomes the ETag. `secrets` names fields of `shown`, as they stand in the JSON, that a replay shows
         as null.
@@ -113,7 +113,7 @@ class Creation:
         if self._asked is not None:
             without = body if not secrets else orjson.dumps(orjson.loads(body) | dict.fromkeys(secrets))
             kept = KeptAnswer(self._body_hash, status, location, etag, without)
-            await idempotency.keep(work.connection, self._asked, kept)
+            work.accompany(idempotency.kept_with_events(self._asked, kept))
         return _response(answer)
 
     async def _lock(self, work: UnitOfWork, asked: AskedOnce) -> None:

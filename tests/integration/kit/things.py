@@ -72,7 +72,7 @@ def things_app(database: Database, gate: Gate) -> FastAPI:
         named = {"id": thing.id, "client_id": creation.principal.client_id, "name": thing.name}
         await work.connection.execute(insert, named)
         await gate.passed()
-        return await creation.keep(work, thing, location=f"/things/{thing.id}", revision=1, secrets={"secret"})
+        return creation.keep(work, thing, location=f"/things/{thing.id}", revision=1, secrets={"secret"})
 
     @router.post("/things", status_code=201, response_model=Thing)
     async def make(creation: Creating, body: ThingToMake) -> Response:

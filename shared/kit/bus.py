@@ -1,173 +1,44 @@
 """FastStream's end of the consumers: one batch subscriber per group, at least once, reading committed messages only.
 
 Two things are added to what FastStream brings. Its batch loop sleeps after every empty poll, which costs latency or
-processor time; our client waits for records inside the poll instead. And a position that lies before the log's start
-is never skipped in silence: such a consumer takes nothing more and is reported (P7).
+processor time; our client waits for records inside the poll instead. And a member that does not find its place in the
+group again begins anew.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import (
-    CorruptRecordException,
-    KafkaError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-    UnsupportedCodecError,
-)
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
+from .batch_consumer import BatchConsumer
 from .consuming import Consumer
 from .consumption import Consumption
 from .kafka import Kafka
-from .lag import Progress
 from .liveness import Liveness
-from .projections import Positions
+from .membership import Membership
 
 #: how many records a batch has at most
 BATCH = 500
-_PROBE_MS = 300
 #: how often an idle consumer comes round; it is woken at once by records
 _WAIT_MS = 1000
 #: how long a batch may take before its consumer counts as hanging, in seconds; below the poll interval
 _HANGS_AFTER = 120.0
 _POLL_INTERVAL_MS = 300_000
 _HEARTBEATS_PER_SESSION = 3
-
-#: how aiokafka fails on a record that it cannot unpack: a header's name that is no text, a codec, a checksum
-UNPACKABLE: tuple[type[Exception], ...] = (UnicodeDecodeError, UnsupportedCodecError, CorruptRecordException)
+#: how long a member may be without its place in the group before its consumer begins anew, in seconds; a group that
+#: is divided anew waits this long for nobody, since whoever is silent for a session is left out
+_MAY_BE_WITHOUT_PLACE = 30.0
+_LOOKS_AT_A_PLACE = 10
+_MINDING = "members of groups"
 
 _log = structlog.get_logger("bus")
-
-Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
-Idle = Callable[[Positions], Awaitable[None]]
-
-
-class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships no types
-    """An aiokafka consumer whose `getmany` answers when there is something, and tells what it saw meanwhile."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- aiokafka's own
-        super().__init__(*args, **kwargs)
-        #: where the next record stands after what was handed out last
-        self._handed_out: dict[TopicPartition, int] = {}
-        #: partitions whose log does not reach back to where we stood: nothing is taken any more
-        self.lost: dict[TopicPartition, str] = {}
-        #: partitions that stand before a record that aiokafka cannot unpack: the others go on
-        self.blocked: dict[TopicPartition, str] = {}
-        #: what is not done of what was handed out, for whoever measures the lag
-        self.progress = Progress()
-        self.beat: Callable[[], None] = lambda: None
-        self.idle: Idle | None = None
-        self.logical: Callable[[str], str] = str
-
-    async def getmany(
-        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
-    ) -> Fetched:
-        """Wait for records; between the waits, report positions that moved without any."""
-        self.progress.settle(self, self._handed_out)
-        while True:
-            fetched = await self._fetched(partitions, timeout_ms, max_records)
-            self.beat()
-            if fetched and not self.lost:
-                return fetched
-            if self.idle is not None and not self.lost:
-                await self.idle(await self.positions(self.assignment()))
-
-    async def _fetched(
-        self, partitions: tuple[TopicPartition, ...], timeout_ms: int, max_records: int | None
-    ) -> Fetched:
-        try:
-            # Pausing a partition does not keep back what was fetched of it before.
-            healthy = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
-            fetched: Fetched = await super().getmany(*healthy, timeout_ms=timeout_ms, max_records=max_records)
-        except UNPACKABLE as fault:
-            await self._block_unpackable(fault)
-        except NoOffsetForPartitionError:
-            await self._begin_where_nothing_is_stored()
-        except OffsetOutOfRangeError as fault:
-            self._note_lost(fault)
-        except KafkaError:
-            raise
-        except Exception:
-            # What was unpacked before the fault is seen by nobody: the next commit must not pass over it.
-            await self._rewind()
-            raise
-        else:
-            self._handed_out |= {tp: await self.position(tp) for tp in fetched.keys() & self.assignment()}
-            self.progress.took(self, fetched)
-            return fetched
-        return {}
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Stand there; a batch that failed is handed out again, so it counts as not handed out."""
-        super().seek(partition, offset)
-        self._handed_out[partition] = offset
-
-    async def _begin_where_nothing_is_stored(self) -> None:
-        """The group is new to these partitions: it begins with whatever there is."""
-        await self._stand({tp: at for tp, at in (await self._stood()).items() if at is None})
-
-    async def _stood(self) -> dict[TopicPartition, int | None]:
-        """Where each partition stands after what was handed out last, else what is stored; None where nothing is."""
-        mine = sorted(self.assignment())
-        stored = await asyncio.gather(*(self.committed(tp) for tp in mine))
-        return {tp: self._handed_out.get(tp, at) for tp, at in zip(mine, stored, strict=True)}
-
-    async def _stand(self, positions: Mapping[TopicPartition, int | None]) -> None:
-        for tp, at in positions.items():
-            if at is not None:
-                self.seek(tp, at)
-        # All in one call: each call waits for the fetch that is under way, which may be a long poll.
-        if beginning := [tp for tp, at in positions.items() if at is None]:
-            await self.seek_to_beginning(*beginning)
-
-    def _note_lost(self, fault: OffsetOutOfRangeError) -> None:
-        """The log does not reach back to the stored position: records were deleted before they were read."""
-        for tp, offset in fault.args[0].items():
-            self.lost[tp] = f"the records of {tp.topic}/{tp.partition} behind the stored position {offset} are gone"
-            _log.critical("records were deleted before they were read", where=self.lost[tp])
-
-    @property
-    def joined(self) -> bool:
-        """Whether the group has this member; it may have no partitions."""
-        return self._coordinator is not None and self._coordinator.generation >= 0
-
-    async def positions(self, partitions: Iterable[TopicPartition]) -> Positions:
-        """The offsets of the next records of those of `partitions` that are still ours and stand somewhere."""
-        # `position` would wait for the others; but where nothing is stored for the group it is the next `getmany`
-        # that says so, and it would never come: on a busy machine that answer takes longer than a wait for records.
-        states = self._subscription.subscription.assignment
-        mine = {tp for tp in self.assignment() if states.state_value(tp).has_valid_position}
-        return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in partitions if tp in mine}
-
-    async def _block_unpackable(self, fault: Exception) -> None:
-        """Find the partitions that cannot be unpacked and leave them where they stand; nothing is skipped."""
-        await self._rewind()
-        for tp in self.assignment() - self.blocked.keys():
-            try:
-                await super().getmany(tp, timeout_ms=_PROBE_MS)
-            except UNPACKABLE:
-                where = f"{tp.topic}/{tp.partition} at {self._handed_out.get(tp, 'its stored position')}"
-                self.blocked[tp] = f"{where}: the client cannot unpack the next record and cannot get past it"
-                _log.critical("a record cannot be unpacked", where=self.blocked[tp], fault=repr(fault))
-        await self._rewind()
-        self.pause(*(self.blocked.keys() & self.assignment()))
-
-    async def _rewind(self) -> None:
-        """Stand where we stood after what was handed out last, whatever aiokafka has unpacked since."""
-        await self._stand(await self._stood())
-
-    def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """These are another member's now; when they come back, what is stored counts."""
-        for tp in partitions:
-            self._handed_out.pop(tp, None)
-            self.progress.forget(tp)
 
 
 class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -199,8 +70,16 @@ class _Broker(KafkaBroker):
 class Bus:
     """The running consumers of one process."""
 
-    def __init__(self, kafka: Kafka, liveness: Liveness, *, session_seconds: float = 6.0) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        liveness: Liveness,
+        *,
+        session_seconds: float = 6.0,
+        may_be_without_place: float = _MAY_BE_WITHOUT_PLACE,
+    ) -> None:
         #: `session_seconds`: how long the group waits for a member that does not answer before it divides its share
+        #: `may_be_without_place`: after how many seconds without a place in its group a consumer begins anew
         self._kafka = kafka
         self._liveness = liveness
         self._session_ms = int(session_seconds * 1000)
@@ -214,6 +93,8 @@ class Bus:
             logger=None,
         )
         self._attached: list[tuple[Consumer, Any]] = []
+        self._may_be_without_place = may_be_without_place
+        self._minding: asyncio.Task[None] | None = None
         self.consumption = Consumption(kafka.logical)
 
     def attach(self, consumer: Consumer) -> None:
@@ -256,20 +137,53 @@ class Bus:
             # Those that had joined would be started a second time, and the first ones never stopped.
             await self._broker.stop()
             raise
+        self._minding = asyncio.create_task(self._mind(), name=_MINDING)
+        self._liveness.watch(_MINDING, self._minding)
 
     async def _join(self) -> None:
         await self._broker.connect()
         for consumer, subscriber in self._attached:
-            await subscriber.start()
-            client: BatchConsumer = subscriber.consumer
-            client.beat = self._liveness.loop(consumer.subscriber.group, hangs_after=_HANGS_AFTER)
-            client.logical = self._kafka.logical
-            client.idle = consumer.idle if consumer.subscriber.keeps_copies else None
-            for task in subscriber.tasks:
-                self._liveness.watch(consumer.subscriber.group, task)
+            await self._begin(consumer, subscriber)
+
+    async def _begin(self, consumer: Consumer, subscriber: Any) -> None:  # noqa: ANN401 -- FastStream's
+        await subscriber.start()
+        client: BatchConsumer = subscriber.consumer
+        client.beat = self._liveness.loop(consumer.subscriber.group, hangs_after=_HANGS_AFTER)
+        client.logical = self._kafka.logical
+        client.idle = consumer.idle if consumer.subscriber.keeps_copies else None
+        for task in subscriber.tasks:
+            self._liveness.watch(consumer.subscriber.group, task)
+
+    async def _mind(self) -> None:
+        """Begin anew with a consumer that does not find its place in the group again."""
+        memberships = [Membership() for _ in self._attached]
+        while True:
+            await asyncio.sleep(self._may_be_without_place / _LOOKS_AT_A_PLACE)
+            for number, (consumer, subscriber) in enumerate(self._attached):
+                client: BatchConsumer | None = subscriber.consumer
+                if client is None or client.without_place(memberships[number]) > self._may_be_without_place:
+                    memberships[number] = Membership()
+                    await self._begin_anew(consumer, subscriber)
+
+    async def _begin_anew(self, consumer: Consumer, subscriber: Any) -> None:  # noqa: ANN401 -- FastStream's
+        group = consumer.subscriber.group
+        _log.error("a consumer has lost its place in its group and begins anew", group=group)
+        self._liveness.forget(group)
+        try:
+            await subscriber.stop()
+            await self._begin(consumer, subscriber)
+        except KafkaError as fault:
+            _log.warning("a consumer could not begin anew yet", group=group, fault=repr(fault))
+            subscriber.consumer = None
+            # Nobody beats: liveness names it if it does not come to be.
+            self._liveness.loop(group, hangs_after=_HANGS_AFTER)
 
     async def stop(self) -> None:
         """Take nothing new, let the batches in hand end, leave the groups."""
+        if self._minding is not None:
+            self._liveness.forget(_MINDING)
+            self._minding.cancel()
+            await asyncio.gather(self._minding, return_exceptions=True)
         for consumer, _ in self._attached:
             self._liveness.forget(consumer.subscriber.group)
         await self._broker.stop()

@@ -26,9 +26,11 @@ async def make_topics(kafka: Kafka, subscriber: Subscriber) -> None:
 
 
 @asynccontextmanager
-async def consuming(kafka: Kafka, database: Database, subscriber: Subscriber) -> AsyncIterator[tuple[Bus, Liveness]]:
+async def consuming(
+    kafka: Kafka, database: Database, subscriber: Subscriber, **options: float
+) -> AsyncIterator[tuple[Bus, Liveness]]:
     liveness = Liveness()
-    bus = Bus(kafka, liveness, session_seconds=2)
+    bus = Bus(kafka, liveness, **{"session_seconds": 2, **options})
     bus.attach(Consumer(subscriber, database, kafka))
     await bus.start()
     try:

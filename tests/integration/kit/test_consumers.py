@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,13 +12,16 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import UnknownError
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced, new_envelope, parked_topic, to_record
-from shared.kit.bus import BatchConsumer, Bus
+from shared.kit.batch_consumer import BatchConsumer
+from shared.kit.bus import Bus
 from shared.kit.kafka import Kafka
+from shared.kit.membership import has_its_place, tasks_of
 from shared.kit.parking import Parked, Parking, _pieces
 from shared.kit.projections import Positions
 from shared.kit.received import Origin, Received
@@ -432,6 +435,42 @@ async def test_a_consume_loop_that_ended_is_noticed(kafka: Kafka, database: Data
             return liveness.problems() == [f"{GROUP} has ended"]
 
         await eventually(noticed)
+
+
+async def hangs(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def fails(*_: object) -> None:
+    raise UnknownError
+
+
+@pytest.mark.parametrize("aiokafkas", [hangs, fails])
+async def test_a_member_that_does_not_find_its_place_in_the_group_again_begins_anew(
+    kafka: Kafka, database: Database, taker: Taker, aiokafkas: Callable[..., Awaitable[None]]
+) -> None:
+    orders = orders_over_all_partitions()
+    async with consuming(kafka, database, taker.subscriber, may_be_without_place=1) as (bus, liveness):
+        ((_, subscriber),) = bus._attached
+        first: BatchConsumer = subscriber.consumer
+
+        async def joined() -> bool:
+            return has_its_place(first._coordinator)
+
+        await eventually(joined)
+        # As it was seen after several deaths of Kafka: joined, and never done with it.
+        first._coordinator._on_join_complete = aiokafkas
+        first._coordinator.request_rejoin()
+
+        async def lost() -> bool:
+            return not has_its_place(first._coordinator)
+
+        await eventually(lost, every=0.01)
+        await send(kafka, *orders)
+        await all_taken(database, [order.id for order in orders])
+        assert subscriber.consumer is not first
+        assert liveness.problems() == []
+    assert not [task for task in tasks_of(first._coordinator) if not task.done()]
 
 
 async def test_messages_of_a_batch_are_handed_on_together(kafka: Kafka, database: Database, taker: Taker) -> None:

@@ -1,0 +1,174 @@
+"""Our Kafka client: an aiokafka consumer that waits inside the poll, skips nothing in silence, and ends when told.
+
+A position that lies before the log's start is never skipped: such a consumer takes nothing more and is reported (P7).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
+
+from .lag import Progress
+from .membership import Membership, tasks_of
+from .projections import Positions
+
+_PROBE_MS = 300
+#: how long a client may take to leave its group before it is closed by force, in seconds
+_LEAVES_WITHIN = 5.0
+
+#: how aiokafka fails on a record that it cannot unpack: a header's name that is no text, a codec, a checksum
+UNPACKABLE: tuple[type[Exception], ...] = (UnicodeDecodeError, UnsupportedCodecError, CorruptRecordException)
+
+_log = structlog.get_logger("bus")
+
+Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
+Idle = Callable[[Positions], Awaitable[None]]
+
+
+class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships no types
+    """An aiokafka consumer whose `getmany` answers when there is something, and tells what it saw meanwhile."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- aiokafka's own
+        super().__init__(*args, **kwargs)
+        #: where the next record stands after what was handed out last
+        self._handed_out: dict[TopicPartition, int] = {}
+        #: partitions whose log does not reach back to where we stood: nothing is taken any more
+        self.lost: dict[TopicPartition, str] = {}
+        #: partitions that stand before a record that aiokafka cannot unpack: the others go on
+        self.blocked: dict[TopicPartition, str] = {}
+        #: what is not done of what was handed out, for whoever measures the lag
+        self.progress = Progress()
+        self.beat: Callable[[], None] = lambda: None
+        self.idle: Idle | None = None
+        self.logical: Callable[[str], str] = str
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+    ) -> Fetched:
+        """Wait for records; between the waits, report positions that moved without any."""
+        self.progress.settle(self, self._handed_out)
+        while True:
+            fetched = await self._fetched(partitions, timeout_ms, max_records)
+            self.beat()
+            if fetched and not self.lost:
+                return fetched
+            if self.idle is not None and not self.lost:
+                await self.idle(await self.positions(self.assignment()))
+
+    async def _fetched(
+        self, partitions: tuple[TopicPartition, ...], timeout_ms: int, max_records: int | None
+    ) -> Fetched:
+        try:
+            # Pausing a partition does not keep back what was fetched of it before.
+            healthy = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
+            fetched: Fetched = await super().getmany(*healthy, timeout_ms=timeout_ms, max_records=max_records)
+        except UNPACKABLE as fault:
+            await self._block_unpackable(fault)
+        except NoOffsetForPartitionError:
+            await self._begin_where_nothing_is_stored()
+        except OffsetOutOfRangeError as fault:
+            self._note_lost(fault)
+        except KafkaError:
+            raise
+        except Exception:
+            # What was unpacked before the fault is seen by nobody: the next commit must not pass over it.
+            await self._rewind()
+            raise
+        else:
+            self._handed_out |= {tp: await self.position(tp) for tp in fetched.keys() & self.assignment()}
+            self.progress.took(self, fetched)
+            return fetched
+        return {}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Stand there; a batch that failed is handed out again, so it counts as not handed out."""
+        super().seek(partition, offset)
+        self._handed_out[partition] = offset
+
+    async def stop(self) -> None:
+        """Leave the group; by force where aiokafka hangs or the broker does not answer."""
+        try:
+            async with asyncio.timeout(_LEAVES_WITHIN):
+                await super().stop()
+        except TimeoutError:
+            _log.warning("a consumer is closed by force", group=self._group_id)
+            for task in tasks_of(self._coordinator):
+                task.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVES_WITHIN):
+                    await self._fetcher.close()
+                    await self._client.close()
+
+    async def _begin_where_nothing_is_stored(self) -> None:
+        """The group is new to these partitions: it begins with whatever there is."""
+        await self._stand({tp: at for tp, at in (await self._stood()).items() if at is None})
+
+    async def _stood(self) -> dict[TopicPartition, int | None]:
+        """Where each partition stands after what was handed out last, else what is stored; None where nothing is."""
+        mine = sorted(self.assignment())
+        stored = await asyncio.gather(*(self.committed(tp) for tp in mine))
+        return {tp: self._handed_out.get(tp, at) for tp, at in zip(mine, stored, strict=True)}
+
+    async def _stand(self, positions: Mapping[TopicPartition, int | None]) -> None:
+        for tp, at in positions.items():
+            if at is not None:
+                self.seek(tp, at)
+        # All in one call: each call waits for the fetch that is under way, which may be a long poll.
+        if beginning := [tp for tp, at in positions.items() if at is None]:
+            await self.seek_to_beginning(*beginning)
+
+    def _note_lost(self, fault: OffsetOutOfRangeError) -> None:
+        """The log does not reach back to the stored position: records were deleted before they were read."""
+        for tp, offset in fault.args[0].items():
+            self.lost[tp] = f"the records of {tp.topic}/{tp.partition} behind the stored position {offset} are gone"
+            _log.critical("records were deleted before they were read", where=self.lost[tp])
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has this member; it may have no partitions."""
+        return self._coordinator is not None and self._coordinator.generation >= 0
+
+    def without_place(self, membership: Membership) -> float:
+        """For how many seconds `membership` has seen this client without its place in the group."""
+        return membership.without_place(self._coordinator)
+
+    async def positions(self, partitions: Iterable[TopicPartition]) -> Positions:
+        """The offsets of the next records of those of `partitions` that are still ours and stand somewhere."""
+        # `position` would wait for the others; but where nothing is stored for the group it is the next `getmany`
+        # that says so, and it would never come: on a busy machine that answer takes longer than a wait for records.
+        states = self._subscription.subscription.assignment
+        mine = {tp for tp in self.assignment() if states.state_value(tp).has_valid_position}
+        return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in partitions if tp in mine}
+
+    async def _block_unpackable(self, fault: Exception) -> None:
+        """Find the partitions that cannot be unpacked and leave them where they stand; nothing is skipped."""
+        await self._rewind()
+        for tp in self.assignment() - self.blocked.keys():
+            try:
+                await super().getmany(tp, timeout_ms=_PROBE_MS)
+            except UNPACKABLE:
+                where = f"{tp.topic}/{tp.partition} at {self._handed_out.get(tp, 'its stored position')}"
+                self.blocked[tp] = f"{where}: the client cannot unpack the next record and cannot get past it"
+                _log.critical("a record cannot be unpacked", where=self.blocked[tp], fault=repr(fault))
+        await self._rewind()
+        self.pause(*(self.blocked.keys() & self.assignment()))
+
+    async def _rewind(self) -> None:
+        """Stand where we stood after what was handed out last, whatever aiokafka has unpacked since."""
+        await self._stand(await self._stood())
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These are another member's now; when they come back, what is stored counts."""
+        for tp in partitions:
+            self._handed_out.pop(tp, None)
+            self.progress.forget(tp)

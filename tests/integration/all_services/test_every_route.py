@@ -6,7 +6,9 @@ body or a reason for an answer of its own, is declared below, and a route for wh
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -56,12 +58,23 @@ def stranger(estates: tuple[Estate, Estate]) -> Estate:
     return estates[1]
 
 
+@pytest.fixture(scope="module")
+async def fingerprints(world: World) -> AsyncIterator["Fingerprints"]:
+    async with AsyncExitStack() as connections:
+        databases = {}
+        for service, dsn in world.system.databases.items():
+            connection = await asyncpg.connect(dsn)
+            connections.push_async_callback(connection.close)
+            databases[service] = connection, await _question(connection)
+        yield Fingerprints(databases)
+
+
 @pytest.fixture
-async def nothing_happens_to_the_owner(world: World, owner: Estate) -> Any:
-    before = await _rows_of(world, owner)
+async def nothing_happens_to_the_owner(fingerprints: "Fingerprints", owner: Estate) -> AsyncIterator[None]:
+    before = await fingerprints.of(owner)
     assert len(before) >= 6, "the owner has rows in more tables than that"
     yield
-    assert await _rows_of(world, owner) == before
+    assert await fingerprints.of(owner) == before
 
 
 UNTOUCHED = pytest.mark.usefixtures("nothing_happens_to_the_owner")
@@ -203,24 +216,32 @@ def _made_anothers(token: str, owner: Estate) -> str:
     return f"{header}.{changed.decode()}.{signature}"
 
 
-async def _rows_of(world: World, owner: Estate) -> dict[str, str]:
-    """A fingerprint of the owner's rows in every table of every service that knows clients."""
-    found: dict[str, str] = {}
-    for service, dsn in world.system.databases.items():
-        connection = await asyncpg.connect(dsn)
-        try:
-            for table in await _tables_with_clients(connection):
-                query = f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t WHERE client_id = $1"
-                if digest := await connection.fetchval(query, owner.client_id):
-                    found[f"{service}.{table}"] = digest
-        finally:
-            await connection.close()
-    return found
+@dataclass
+class Fingerprints:
+    """Of one client's rows in every table of every service that knows clients."""
+
+    #: by service, with the one question that it is asked
+    databases: dict[str, tuple[asyncpg.Connection, str]]
+
+    async def of(self, owner: Estate) -> dict[str, str]:
+        """By service and table; a table without a row of the owner is left out."""
+        return {
+            f"{service}.{row['name']}": row["digest"]
+            for service, (connection, question) in self.databases.items()
+            for row in await connection.fetch(question, owner.client_id)
+            if row["digest"]
+        }
 
 
-async def _tables_with_clients(connection: asyncpg.Connection) -> Iterable[str]:
-    rows = await connection.fetch(
-        "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'client_id' "
-        "AND data_type = 'uuid' AND table_name NOT LIKE 'inbox%' ORDER BY table_name"
+async def _question(connection: asyncpg.Connection) -> str:
+    # A partition is read with its table.
+    tables = await connection.fetch(
+        "SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid "
+        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition "
+        "AND attname = 'client_id' AND atttypid = 'uuid'::regtype AND relname NOT LIKE 'inbox%' ORDER BY relname"
     )
-    return [row["table_name"] for row in rows]
+    return " UNION ALL ".join(
+        f"SELECT '{table}' AS name, md5(string_agg(t::text, '' ORDER BY t::text)) AS digest "
+        f"FROM {table} t WHERE client_id = $1"
+        for (table,) in tables
+    )

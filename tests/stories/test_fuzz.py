@@ -15,8 +15,8 @@ from deploy.local.fuzz.campaign import Effort, Target, attack
 from deploy.local.fuzz.stage import Listener, attack_all, fuzzed_system
 from deploy.local.fuzz.verdicts import Verdict, verdict_in
 from deploy.local.fuzz.world import World
-from deploy.local.ports import LOOPBACK, free_ports
-from deploy.local.processes import SERVICE_RANK, Command
+from deploy.local.ports import LOOPBACK, free_ports, somebody_listens
+from deploy.local.processes import SERVICE_RANK, Command, wait_until
 from deploy.local.services import REPOSITORY, ServiceProcess, service_names
 from deploy.local.stack import Stack
 from tests.integration.all_services.routes import all_routes
@@ -77,6 +77,7 @@ def planted(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
     world = World({"first": "one", "second": "two"}, {}, {"id": [str(uuid4())]}, [], ["made_up_table"], SEED)
     process = ServiceProcess(stack, command, f"http://{LOOPBACK}:{port}")
     try:
+        wait_until(process, lambda: somebody_listens(f"{LOOPBACK}:{port}"), seconds=30)
         target = Target("planted", process.url)
         return attack(stack.leash, target, world, tmp_path_factory.mktemp("fuzz"), Effort(EXAMPLES, SEED, SECONDS))
     finally:

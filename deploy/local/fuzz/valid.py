@@ -25,6 +25,7 @@ _TOKENS = "/auth/token"
 _ALLOCATIONS = ("/portfolios/allocations", "/portfolios/allocations/{allocation_id}")
 _ORDERS = "/portfolios/orders"
 _CONFIGURATIONS = "/portfolios/configurations"
+_RESENDS = "/deliveries/{delivery_id}/resend"
 _RECOVERIES = "/webhooks/{subscription_id}/recover"
 _ISINS = ("US0378331005", "DE0007164600", "US5949181045", "GB0002634946", "FR0000131104", "CH0038863350")
 _WHOLE = 10**18
@@ -57,6 +58,9 @@ def before_call(_: HookContext, case: Case, __: dict[str, Any]) -> None:
         case.headers["Idempotency-Key"] = _key(turn)
     if case.query:
         case.query = _possible(case.query, _next_pages.get(case.formatted_path))
+    if case.path == _RESENDS and turn % _AS_DRAWN:
+        # Those that were told of meanwhile wait, since nothing is delivered.
+        case.path_parameters = {"delivery_id": _one_of(world_of_this_run().known["delivery_id"], turn)}
     if isinstance(case.body, dict):
         _make_body_possible(case, turn)
 

@@ -107,9 +107,9 @@ def make_world(system: RunningSystem, seed: int) -> World:
     second, spare = system.create_clients("two", "spare", scopes=SECOND)
     tokens = {"first": token_for(system, first), "second": token_for(system, second)}
     call = Caller(system, tokens["first"])
-    # The subscription comes first, so that there are deliveries; nobody listens there, so that there are attempts.
-    webhooks = _webhooks(call)
-    known = _accounts_and_orders(call) | _ledger(call) | _clients(call) | webhooks | _deliveries(call)
+    # The subscriptions come first, so that there are deliveries; nobody listens there, so that there are attempts.
+    webhooks, kept_apart = _webhooks(call)
+    known = _accounts_and_orders(call) | _ledger(call) | _clients(call) | webhooks | _deliveries(call, kept_apart)
     credentials = {"client_id": spare.client_id, "client_secret": spare.client_secret}
     return World(tokens, credentials, known, known["account_id"][:_MANY], _names_inside(system), seed)
 
@@ -161,24 +161,24 @@ def _accounts_and_orders(call: Caller) -> dict[str, list[str]]:
     }
 
 
-def _webhooks(call: Caller) -> dict[str, list[str]]:
+def _webhooks(call: Caller) -> tuple[dict[str, list[str]], str]:
+    """Ids to ask for; and one subscription that nobody will pause or delete: what it has failed with can be sent."""
     (nobody,) = free_ports(1)
     endpoint = {"url": f"http://{LOOPBACK}:{nobody}/hooks"}
-    # One that wants everything is enough, but whoever deletes it must leave some deliveries that can be sent again; the
-    # others only have to be there.
-    wanted = ["ALL", *("ACCOUNT" for _ in range(_MANY // 2 - 1)), *("PORTFOLIO.DELETED" for _ in range(_MANY // 2))]
+    wanted = ["ACCOUNT", *("ALL" for _ in range(2)), *("PORTFOLIO.DELETED" for _ in range(_MANY - 2))]
     bodies = [{**endpoint, "title": f"hook {number}", "type": [kind]} for number, kind in enumerate(wanted)]
-    made = [call("webhook_dispatcher", "POST", "/webhooks", body)["id"] for body in bodies]
+    kept_apart, *made = [call("webhook_dispatcher", "POST", "/webhooks", body)["id"] for body in bodies]
     since = {"since": "2026-01-31T12:00:00Z"}
     # One at a time for each: the other subscriptions are left for those that are asked for.
     recoveries = [call("webhook_dispatcher", "POST", f"/webhooks/{each}/recover", since)["id"] for each in made[::2]]
-    return {"subscription_id": made, "recovery_id": recoveries}
+    return {"subscription_id": made, "recovery_id": recoveries}, kept_apart
 
 
-def _deliveries(call: Caller) -> dict[str, list[str]]:
+def _deliveries(call: Caller, subscription_id: str) -> dict[str, list[str]]:
+    failed = f"/webhooks/{subscription_id}/deliveries?state=FAILED&limit={_MANY}&order=asc"
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        found = call("webhook_dispatcher", "GET", f"/deliveries?state=FAILED&limit={_MANY}&order=asc")["data"]
+        found = call("webhook_dispatcher", "GET", failed)["data"]
         if len(found) == _MANY:
             return {"delivery_id": [each["id"] for each in found]}
         time.sleep(_POLL_SECONDS)

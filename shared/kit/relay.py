@@ -34,7 +34,7 @@ _NEWS = """
 """
 
 _FIRST_PAUSE = 0.005
-_LONGEST_PAUSE = 0.2
+_LONGEST_PAUSE = 0.25
 #: slow enough that events a few dozen milliseconds apart keep it attentive
 _SLOWS_DOWN_BY = 1.1
 #: While news keeps coming, the next batch waits for company, from batch to batch a little longer: what a transaction

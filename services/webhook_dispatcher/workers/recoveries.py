@@ -9,7 +9,7 @@ from shared.kit.liveness import Beat
 from shared.kit.logs import get_logger
 from shared.kit.unit_of_work import Database
 
-_IDLE = 0.5
+_IDLE = 1.0
 _AFTER_FAULT = 1.0
 
 _log = get_logger("recoveries")

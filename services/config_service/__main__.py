@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+import shared.kit.quick_start  # noqa: F401 -- before all that takes long to import
 from shared.kit.command_line import Migrating, in_loop, main, service_commands
 from shared.kit.logs import configure_logs
 from shared.kit.refusals import Refused

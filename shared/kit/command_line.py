@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 
+from . import quick_start
 from . import service as services
 from .logs import configure_logs
 from .redrive import redrive
@@ -90,6 +91,7 @@ def in_loop(
     migrate: bool = False,
 ) -> T:
     """Build the service from the environment and do `work` with it, on the newest schema and topics if so told."""
+    quick_start.end()
     chosen = settings_or_exit(settings)
     configure_logs(name, chosen.log_level)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import event
 from structlog.contextvars import get_contextvars
 
+import shared.kit.quick_start  # noqa: F401 -- before all that takes long to import
 from shared.kit.command_line import in_loop
 from shared.kit.service import Role, Service, run
 from shared.kit.unit_of_work import Database

@@ -104,18 +104,7 @@ class Upstream:
 
     async def rebalance(self, account_id: str) -> str:
         """Publish a rebalancing event of an account, as an upstream engine would; answers the event's id."""
-        now = datetime.now(UTC)
-        event = RebalancingOrderCreated(
-            id=uuid4(),
-            execution_id=None,
-            account_id=UUID(account_id),
-            configuration_version=None,
-            status=RebalancingOrderStatus.NEW,
-            cancellation_reason=None,
-            created_at=now,
-            updated_at=now,
-        )
-        return await self.send(event)
+        return await self.send(rebalancing_of(account_id))
 
     async def close(self) -> None:
         """Give the producer back."""
@@ -132,3 +121,18 @@ async def upstream_of(system: RunningSystem, kafka: Kafka) -> AsyncIterator[Upst
             yield upstream
         finally:
             await upstream.close()
+
+
+def rebalancing_of(account_id: str, version: int | None = None) -> RebalancingOrderCreated:
+    """What an upstream engine tells of an account; without a version it means the configuration that there is."""
+    now = datetime.now(UTC)
+    return RebalancingOrderCreated(
+        id=uuid4(),
+        execution_id=None,
+        account_id=UUID(account_id),
+        configuration_version=version,
+        status=RebalancingOrderStatus.NEW,
+        cancellation_reason=None,
+        created_at=now,
+        updated_at=now,
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from deploy.local.demo.upstream import rebalancing_of
 from deploy.local.faults.upstream import OP, Upstream
 from deploy.local.faults.world import World
 from shared.contracts import (
@@ -21,8 +21,6 @@ from shared.contracts import (
     FillOrder,
     OrderSide,
     PlaceOrder,
-    RebalancingOrderCreated,
-    RebalancingOrderStatus,
     RejectOrder,
     RequestRebalancing,
     SettleOrder,
@@ -203,7 +201,7 @@ class Life:
 
     async def _publish(self, *, version: int | None, stopped: bool = False) -> None:
         told = {"account": self._account, "version": version, "stopped": stopped}
-        event = _rebalancing(self._account, version)
+        event = rebalancing_of(self._account, version)
         await self._world.publish(self._client, event, copies=self._copies(), **told)
 
     async def _stranger(self) -> None:
@@ -218,7 +216,7 @@ class Life:
             await other.ask("order_service", "GET", path, expect=[404], **acts)
             message = CancelOrder(account_id=UUID(self._account), order_id=UUID(self._orders[-1]))
             await self._world.command(other.client_id, message, expect=["rejected"], **acts)
-        event = _rebalancing(self._account, self._version)
+        event = rebalancing_of(self._account, self._version)
         await self._world.publish(other.client_id, event, account=self._account, intrudes=True)
 
     async def _poison(self) -> None:
@@ -234,17 +232,3 @@ class Life:
 
     def _copies(self) -> int:
         return 2 if self._chance.random() < 0.1 else 1  # noqa: PLR2004 -- some are sent twice
-
-
-def _rebalancing(account: str, version: int | None) -> RebalancingOrderCreated:
-    now = datetime.now(UTC)
-    return RebalancingOrderCreated(
-        id=uuid4(),
-        execution_id=None,
-        account_id=UUID(account),
-        configuration_version=version,
-        status=RebalancingOrderStatus.NEW,
-        cancellation_reason=None,
-        created_at=now,
-        updated_at=now,
-    )

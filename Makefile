@@ -16,7 +16,7 @@ help:
 	@echo 'make faults  kill, stop and cut off everything under load, 100 times, and account for every item; KILLS=… SEED=…'
 	@echo 'make mutants put defects into a copy of the sources, and see that the faults or a test catch each; an hour'
 	@echo 'make wheel   build the contracts for upstream services into dist/'
-	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
+	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock, and those of the image'
 	@echo
 	@echo 'Kafka and PostgreSQL come from the environment (PORTFOLIO_BUS_STACK_KAFKA, PORTFOLIO_BUS_STACK_POSTGRES),'
 	@echo 'else from Docker, else from processes of this machine. PYTHON=… chooses the Python for .venv.'
@@ -55,6 +55,8 @@ wheel: .venv/.ready
 lock: .venv/.ready
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q -o deploy/image/requirements.lock
 
 # The stamp comes last: an installation that was broken off is taken up again by the next command.
 .venv/.ready: requirements.lock

@@ -54,16 +54,16 @@ OVERDUE_SECONDS: Final = Measure(
     Kind.GAUGE,
     (),
     "seconds",
-    "For how long the delivery that is overdue most has been due, also behind an open circuit or a rate limit; 0 when "
-    "none is. Otherwise as the deliveries.",
+    "For how long the delivery that is overdue most has been due, also behind an open circuit or a rate limit, but not "
+    "of a paused subscription; 0 when none is. Otherwise as the deliveries.",
 )
 CIRCUITS: Final = Measure(
     "portfolio_bus_delivery_circuits",
     Kind.GAUGE,
     ("state",),
     "endpoints",
-    "Endpoints of enabled subscriptions whose circuit is `open` (nothing is sent) or `half_open` (the next attempt is "
-    "a probe). Otherwise as the deliveries.",
+    "Endpoints of subscriptions that are enabled and not paused, whose circuit is `open` (nothing is sent) or "
+    "`half_open` (the next attempt is a probe). Otherwise as the deliveries.",
 )
 
 #: everything that the dispatcher tells besides what every service does

@@ -16,6 +16,7 @@ import yaml
 
 from deploy.compose.new_secrets import wanted
 from deploy.local.services import service_names
+from services.webhook_dispatcher.domain import USUAL_PORTS
 from shared.kit.service import Role
 from shared.kit.settings import SealingSettings
 from tests.architecture.sources import ROOT
@@ -243,6 +244,9 @@ def test_nothing_goes_in_or_out_but_what_is_named() -> None:
     assert [pod.name for pod in PROCESSES if pod.is_selected_by(policies["webhooks"]["spec"]["podSelector"])] == [
         "webhook-dispatcher-workers"
     ]
+    assert [(port["port"], port.get("endPort", port["port"])) for port in webhooks["ports"]] == list(USUAL_PORTS)
+    _, databases = policies["names-databases-and-kafka"]["spec"]["egress"]
+    assert SETTINGS["PORTFOLIO_BUS_KAFKA"].rpartition(":")[2] in {str(port["port"]) for port in databases["ports"]}
     let_in = {
         port["port"]
         for policy in policies.values()

@@ -54,7 +54,8 @@ class Prometheus:
 
     async def fetches(self) -> bool:
         try:
-            return sum(await self.values("up")) == len(service_names())
+            # Once each: on a busy machine one of them may just now not answer in time.
+            return sum(await self.values(f"max_over_time(up[{RANGE}])")) == len(service_names())
         except aiohttp.ClientError:
             return False
 

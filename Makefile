@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test up check bench fuzz faults mutants lock wheel
+.PHONY: help demo test up check bench fuzz faults mutants lock wheel sbom image
 
 help:
 	@echo 'make demo    tell the story end to end on a real Kafka and PostgreSQL, with evidence at each step'
@@ -15,8 +15,10 @@ help:
 	@echo 'make fuzz    ask everything of every operation, a quarter of an hour at most; SEED=… repeats a run'
 	@echo 'make faults  kill, stop and cut off everything under load, 100 times, and account for every item; KILLS=… SEED=…'
 	@echo 'make mutants put defects into a copy of the sources, and see that the faults or a test catch each; an hour'
+	@echo 'make image   build the image of all services; IMAGE=… names it, BASE=… is what it stands on'
+	@echo 'make sbom    write the bill of materials of the image into dist/'
 	@echo 'make wheel   build the contracts for upstream services into dist/'
-	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
+	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock, and those of the image'
 	@echo
 	@echo 'Kafka and PostgreSQL come from the environment (PORTFOLIO_BUS_STACK_KAFKA, PORTFOLIO_BUS_STACK_POSTGRES),'
 	@echo 'else from Docker, else from processes of this machine. PYTHON=… chooses the Python for .venv.'
@@ -52,9 +54,21 @@ mutants: .venv/.ready
 wheel: .venv/.ready
 	@cd deploy/contracts && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
+image:
+	docker build -f deploy/image/Dockerfile $(if $(BASE),--build-arg BASE=$(BASE)) -t $(or $(IMAGE),portfolio-bus) .
+
+# From the lock that the image is built from: what it names is what is installed, hash for hash.
+sbom: .venv/.ready
+	@mkdir -p dist
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements deploy/image/requirements.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible -o dist/sbom.json
+	@echo dist/sbom.json
+
 lock: .venv/.ready
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q -o deploy/image/requirements.lock
 
 # The stamp comes last: an installation that was broken off is taken up again by the next command.
 .venv/.ready: requirements.lock

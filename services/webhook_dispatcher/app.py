@@ -27,6 +27,7 @@ def build(settings: Settings) -> Service:
     barrier = ReadBarrier(kafka, database, KEEPER, [CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS], settings.partitions)
     verifier, keys = trusted_issuers(settings, RemoteKeys(f"{settings.issuer_url}/auth/verify_keys"))
     backlog = DeliveryBacklog(database)
+    pace = RecoveryPace(untried=settings.recovered_at_once)
     service = Service(
         name="webhook_dispatcher",
         sealed=[
@@ -40,25 +41,25 @@ def build(settings: Settings) -> Service:
             subscription_routes(database, SubscriptionRules(settings.address_rule, box, settings.schedule_bounds)),
             action_routes(database, box),
             delivery_routes(database),
-            repair_routes(database),
+            repair_routes(database, worker.stops.note),
             ops_delivery_routes(database),
         ],
         verifier=verifier,
         token_keys=keys,
         subscribers=[
-            copies_subscriber(),
-            rebalancings_subscriber(barrier, worker.wake),
+            copies_subscriber(worker.stops.note),
+            rebalancings_subscriber(barrier, worker.wake, worker.stops.note),
             events_subscriber(worker.wake),
         ],
         workers={
             "delivery": worker.run,
             "disabling": Disabling(database, timedelta(days=settings.disable_after_days)).run,
-            "recoveries": Recoveries(database, RecoveryPace(untried=settings.recovered_at_once)).run,
+            "recoveries": Recoveries(database, pace, worker.stops.note).run,
             "retention": Retention(database, box).run,
         },
         publishes=[SUBSCRIPTIONS_EVENTS],
         opens=[endpoints.open],
-        measured=[barrier, worker.sendings, backlog],
+        measured=[barrier, worker.sendings, worker.stops, backlog],
         closes=[barrier.close, endpoints.close],
     )
     service.metrics.ask_first(backlog.refresh)

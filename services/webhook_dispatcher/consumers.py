@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.webhook_dispatcher import use_cases
-from services.webhook_dispatcher.domain import Happening
+from services.webhook_dispatcher.domain import Happening, Stopped, told_to_nobody
 from services.webhook_dispatcher.storage import KEEPER, AccountCopy, ConfigurationCopy
 from shared.contracts import (
     ACCOUNTS_EVENTS,
@@ -52,7 +52,7 @@ Wake = Callable[[Collection[UUID]], None]
 _PATIENCE = 4
 
 
-def copies_subscriber() -> Subscriber:
+def copies_subscriber(stopped: Stopped = told_to_nobody) -> Subscriber:
     """Keeps the copies, closes the gate with every deletion, and stops the webhooks of revoked clients."""
     subscriber = Subscriber(
         group=KEEPER,
@@ -71,6 +71,7 @@ def copies_subscriber() -> Subscriber:
             configurations=[_configuration_in(received) for received in configurations],
             accounts=[_account_in(received) for received in accounts],
             clients=_of(ClientState, messages),
+            stopped=stopped,
         )
         redriven = [received for received in configurations if _is_redriven(received)]
         await use_cases.reopen_gates(work, [(received.body.account_id, received.origin) for received in redriven])
@@ -78,7 +79,7 @@ def copies_subscriber() -> Subscriber:
     return subscriber
 
 
-def rebalancings_subscriber(barrier: ReadBarrier, wake: Wake) -> Subscriber:
+def rebalancings_subscriber(barrier: ReadBarrier, wake: Wake, stopped: Stopped = told_to_nobody) -> Subscriber:
     """Plans rebalancing events, once the copies have come as far as Kafka had when the events were taken up (P5)."""
 
     async def copies_have_caught_up(received: Iterable[Received[Any]]) -> None:
@@ -95,7 +96,8 @@ def rebalancings_subscriber(barrier: ReadBarrier, wake: Wake) -> Subscriber:
         RebalancingOrderCreated, RebalancingOrderProcessingStarted, RebalancingOrderFilled, RebalancingOrderCancelled
     )
     async def on_rebalancing_event(work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
-        told = await use_cases.plan_behind_the_gate(work, [_happening_in(received) for received in messages])
+        happenings = [_happening_in(received) for received in messages]
+        told = await use_cases.plan_behind_the_gate(work, happenings, stopped)
         work.once_committed(partial(wake, told))
 
     return subscriber

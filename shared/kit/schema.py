@@ -48,10 +48,20 @@ def heads(package: str) -> frozenset[str]:
 
 
 async def behind(connection: AsyncConnection, wanted: frozenset[str], package: str) -> str | None:
-    """Which migrations the database lacks and what to do about it; None when it lacks none."""
+    """Which migrations the database lacks and what to do about it; None when it lacks none.
+
+    One that is newer than this code lacks nothing: processes of the version before go on while the next is rolled out.
+    """
     there = text("SELECT to_regclass('alembic_version') IS NOT NULL")
     known: set[str] = set()
     if (await connection.execute(there)).scalar_one():
         known = set((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars())
-    missing = sorted(wanted - known)
+    reached = dict(map(_numbered, known))
+    missing = sorted(each for each in wanted if reached.get(_numbered(each)[0], 0) < _numbered(each)[1])
     return f"the database lacks {', '.join(missing)}: run `python -m {package} migrate`" if missing else None
+
+
+def _numbered(revision: str) -> tuple[str, int]:
+    """The branch of a migration and its number in it: a database names the last of each branch alone."""
+    branch, _, number = revision.rpartition("_")
+    return branch, int(number)

@@ -1,6 +1,8 @@
 """What the environment decides for every service: read once at start, frozen, typed, described."""
 
+import os
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -9,6 +11,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 PREFIX = "PORTFOLIO_BUS_"
+
+#: Names a folder whose files hold settings, as orchestrators mount secrets: each is called like its variable, in small
+#: letters. What stands in the environment goes before.
+SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -177,12 +183,18 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def settings_or_exit(cls: type[SettingsT]) -> SettingsT:
-    """Read the settings from the environment, or end the program with one sentence naming the variables at fault.
+    """Read the settings from the environment and the folder of secrets, if one is named there.
+
+    Ends the program with one sentence naming the variables at fault.
 
     The sentence never holds a value, since it may be a secret.
     """
+    folder = os.environ.get(SECRETS_DIR) or None
+    if folder is not None and not Path(folder).is_dir():
+        message = f"The settings cannot be read: {SECRETS_DIR} names no folder that is there."
+        raise SystemExit(message)
     try:
-        return cls()
+        return cls(_secrets_dir=folder)
     except ValidationError as error:
         raise SystemExit(_sentence(cls, error)) from None
     except SettingsError as error:

@@ -15,11 +15,11 @@ NOUNS = {
         "portfolios rebalancings refusals resources transitions"
     ),
     "services/webhook_dispatcher": (
-        "access actions addresses agenda attempts backlog backoff boundaries changes claims clients config copies "
-        "deliveries delivery dialling disabling endings endpoints event_types exchange failing gate housekeeping "
-        "measures ops outcomes package packages partitions planning recording recoveries recovery reopenings repairs "
-        "resending retention returns searches secrets sender sending signing signing_keys slots standing "
-        "subscriptions targets tokens trials trust"
+        "access actions addresses agenda attempts backlog backoff boundaries capacity changes claims clients config "
+        "copies deliveries delivery dialling disabling endings endpoints event_types exchange failing gate "
+        "housekeeping measures ops outcomes package packages partitions planning recording recoveries recovery "
+        "reopenings repairs resending retention returns searches secrets sender sending signing signing_keys slots "
+        "standing subscriptions targets tokens trials trust"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

@@ -1,6 +1,7 @@
 """`.ci/run` runs the tests and the checks whatever happens to either, and ends with what it has started."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,6 +43,37 @@ def test_terminated_it_leaves_no_process(tmp_path: Path) -> None:
         assert running.wait(timeout=10) != 0
     assert children
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def _without_promtool(folder: Path, apt_get: str) -> dict[str, str]:
+    """An environment for root, with a `make` that has nothing to do, an `apt-get` that is a script, and no promtool."""
+    for name in ("bash", "chmod", "dirname", "rm", "timeout", "env"):
+        there = shutil.which(name)
+        assert there, name
+        (folder / name).symlink_to(there)
+    for name, script in {"make": "true", "id": "echo 0", "apt-get": apt_get}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return {"PATH": str(folder), "POLICY_RC_D": str(folder / "policy-rc.d")}
+
+
+def _installs(folder: Path, apt_get: str) -> list[str]:
+    """What apt-get was asked for, of its installations."""
+    log = folder / "asked"
+    environment = _without_promtool(folder, f'echo "$@" >> {log}; {apt_get}')
+    assert subprocess.run([_RUN], env=environment, capture_output=True, check=False, timeout=20).returncode == 0
+    return [line for line in log.read_text().splitlines() if line.startswith("install")]
+
+
+def test_a_missing_package_is_installed_without_a_daemon_that_starts(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    (installed,) = _installs(tmp_path, f"test -x {policy}")
+    assert installed == "install -qq -y --no-install-recommends prometheus"
+    assert not policy.exists(), "the machine is left as it was"
+
+
+def test_a_package_that_cannot_be_had_is_asked_for_three_times_and_the_tests_run_all_the_same(tmp_path: Path) -> None:
+    assert len(_installs(tmp_path, "exit 100")) == 3
 
 
 def test_it_runs_the_tests_as_the_readme_says() -> None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from services.webhook_dispatcher import use_cases
-from services.webhook_dispatcher.domain import RecoveryState
+from services.webhook_dispatcher.domain import RecoveryState, Stopped, told_to_nobody
 from services.webhook_dispatcher.storage import RecoveryRow
 from shared.contracts import Timestamp
 from shared.kit.auth import Principal, requires
@@ -57,8 +57,8 @@ class RecoveryProgress(RecoveryShown):
     waiting: int = Field(description="How many that it has sent again have not ended", examples=[50])
 
 
-def repair_routes(database: Database) -> APIRouter:
-    """The routes that send again."""
+def repair_routes(database: Database, stopped: Stopped = told_to_nobody) -> APIRouter:
+    """The routes that send again; `stopped` is told of what the gate does not let through."""
     router = APIRouter()
 
     @router.post(
@@ -83,7 +83,7 @@ def repair_routes(database: Database) -> APIRouter:
                 return creation.keep(work, delivery_shown(row), location=f"/deliveries/{row.id}", status=202)
         except use_cases.StoppedForGood:
             async with database.unit_of_work(creation.cause) as work:
-                await use_cases.note_stopped(work, delivery_id)
+                await use_cases.note_stopped(work, delivery_id, stopped)
             raise
 
     @router.post(

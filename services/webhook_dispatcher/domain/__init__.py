@@ -31,7 +31,7 @@ from .deliveries import (
 )
 from .endpoints import QUICK_SECONDS, CircuitRule, Pace, Report, reports_of
 from .event_types import ALL, ANNOUNCED, SELECTABLE, Selection, WebhookType, check_selection, webhook_type_of
-from .gate import ConfigurationNotKnownError, Gate, decide
+from .gate import GATE_REASONS, ConfigurationNotKnownError, Gate, Stopped, decide, told_to_nobody
 from .outcomes import Attempt, Outcome, classify, retry_after_seconds
 from .package import LARGEST_PACKAGE, Happening, items_of, package, packed
 from .recoveries import RecoveryPace, RecoveryState
@@ -41,6 +41,7 @@ from .signing_keys import SigningKeys, TooManyKeys
 __all__ = [
     "ALL",
     "ANNOUNCED",
+    "GATE_REASONS",
     "HEADER_NAME",
     "HEADER_VALUE",
     "LARGEST_PACKAGE",
@@ -86,6 +87,7 @@ __all__ = [
     "Scheme",
     "Selection",
     "SigningKeys",
+    "Stopped",
     "Subscription",
     "TooManyKeys",
     "WebhookType",
@@ -105,6 +107,7 @@ __all__ = [
     "reports_of",
     "retry_after_seconds",
     "signed_headers",
+    "told_to_nobody",
     "trust_in",
     "webhook_type_of",
 ]

@@ -3,9 +3,21 @@
 An event belongs to one configuration version: what was stopped is never sent later (P5).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from .deliveries import PlannedState, Reason
+
+#: why the gate stops deliveries
+GATE_REASONS: Final = (Reason.NOT_CONFIGURED, Reason.OLDER_CONFIGURATION, Reason.CONFIGURATION_DELETED)
+
+#: is told how many deliveries the gate has stopped, and why
+Stopped = Callable[[Reason, int], None]
+
+
+def told_to_nobody(_: Reason, __: int) -> None:
+    """Where nobody counts."""
 
 
 class ConfigurationNotKnownError(Exception):

@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
 from .attempts import AttemptRow, attempts_of
+from .capacity import Capacity
 from .changes import (
     Sealed,
     SubscriptionToKeep,
@@ -11,7 +12,7 @@ from .changes import (
     lock_subscription,
     pause_subscription,
 )
-from .claims import BY_INDEX, Capacity, Looked, claim, look
+from .claims import BY_INDEX, Looked, claim, look
 from .copies import (
     KEEPER,
     AccountCopy,

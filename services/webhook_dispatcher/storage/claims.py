@@ -5,16 +5,17 @@ deletion needs too, so that no claim commits after the deletion was applied (P5)
 ordered subscriptions are decided here as well, since this is the one place that every attempt of every process passes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.webhook_dispatcher.domain import Claimed
+from services.webhook_dispatcher.domain import Claimed, Reason, Stopped, told_to_nobody
 from shared.contracts import CONFIGURATIONS_EVENTS
 
+from .capacity import Capacity
 from .copies import KEEPER
 from .endings import MOVE_GONE, STOPPED, let_next_go
 
@@ -216,23 +217,6 @@ _FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """How much this process can take on now."""
-
-    #: for endpoints that answer quickly
-    free: int
-    per_endpoint: int
-    #: subscription -> how many of its deliveries are under way here
-    busy: Mapping[UUID, int]
-    #: for all other endpoints together
-    free_for_slow: int = 100
-    #: client -> how many of its deliveries are under way here
-    busy_clients: Mapping[UUID, int] = field(default_factory=dict)
-    #: subscriptions whose endpoints have begun to be slow just now
-    strained: Collection[UUID] = ()
-
-
-@dataclass(frozen=True)
 class Looked:
     """Which subscriptions have something due, and where to look on from; None: from the beginning."""
 
@@ -248,10 +232,15 @@ async def look(connection: AsyncConnection, after: UUID | None, at_most: int) ->
 
 
 async def claim(
-    connection: AsyncConnection, capacity: Capacity, lease_seconds: float, among: Collection[UUID]
+    connection: AsyncConnection,
+    capacity: Capacity,
+    lease_seconds: float,
+    among: Collection[UUID],
+    stopped: Stopped = told_to_nobody,
 ) -> list[Claimed]:
     """Lease what is due for the subscriptions `among` and fits; each answer is an attempt that has started."""
     rows = (await connection.execute(_CLAIM, _arguments(capacity, lease_seconds, list(among)))).all()
+    stopped(Reason.CONFIGURATION_DELETED, sum(not row.lease_token for row in rows))
     await let_next_go(
         connection, {(row.subscription_id, row.account_id) for row in rows if row.ordered and not row.lease_token}
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.webhook_dispatcher.domain import DeliveryState, Planned, Reason
+from services.webhook_dispatcher.domain import DeliveryState, Planned, Reason, Stopped, told_to_nobody
 
 from .copies import Deletion
 from .endings import MOVE_GONE, let_next_go
@@ -59,8 +59,9 @@ _CLOSE_GATE = text(
         DELETE FROM deliveries_open AS d USING stopped WHERE d.id = ANY(ARRAY[stopped.id]) AND stopped.state = 'WAITING'
         RETURNING d.*, 'SUPPRESSED' AS final_state, CAST(:reason AS text) AS final_reason),
     moved AS ({MOVE_GONE})
-    SELECT count(*) AS stopped, NULL AS subscription_id, NULL AS account_id FROM stopped
-    UNION ALL SELECT DISTINCT 0, subscription_id, account_id FROM gone WHERE ordered
+    SELECT count(*) AS stopped, (SELECT count(*) FROM gone) AS suppressed, NULL AS subscription_id, NULL AS account_id
+    FROM stopped
+    UNION ALL SELECT DISTINCT 0, 0, subscription_id, account_id FROM gone WHERE ordered
     """  # noqa: S608 -- our own conditions
 )
 
@@ -114,8 +115,13 @@ async def plan(connection: AsyncConnection, planned: Sequence[Planned]) -> None:
         )
 
 
-async def close_gate(connection: AsyncConnection, deletions: Sequence[Deletion]) -> int:
-    """Stop what belongs to the deleted versions, after their configuration rows were updated; answers how many."""
+async def close_gate(
+    connection: AsyncConnection, deletions: Sequence[Deletion], stopped: Stopped = told_to_nobody
+) -> int:
+    """Stop what belongs to the deleted versions, after their configuration rows were updated; answers how many.
+
+    `stopped` is told of those that waited: what is leased may be delivered yet.
+    """
     if not deletions:
         return 0
     closed = await connection.execute(
@@ -126,9 +132,10 @@ async def close_gate(connection: AsyncConnection, deletions: Sequence[Deletion])
             "reason": Reason.CONFIGURATION_DELETED.value,
         },
     )
-    stopped = closed.all()
-    await let_next_go(connection, {(row.subscription_id, row.account_id) for row in stopped if row.subscription_id})
-    return sum(row.stopped for row in stopped)
+    rows = closed.all()
+    await let_next_go(connection, {(row.subscription_id, row.account_id) for row in rows if row.subscription_id})
+    stopped(Reason.CONFIGURATION_DELETED, sum(row.suppressed for row in rows))
+    return sum(row.stopped for row in rows)
 
 
 async def end_deliveries_of(

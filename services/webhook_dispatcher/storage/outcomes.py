@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.webhook_dispatcher.domain import Attempt, CircuitRule, Claimed, NextStep, Report
+from services.webhook_dispatcher.domain import (
+    Attempt,
+    CircuitRule,
+    Claimed,
+    NextStep,
+    Reason,
+    Report,
+    Stopped,
+    told_to_nobody,
+)
 
 from .endings import MOVE_GONE, REASON_AFTER_LEASE, STATE_AFTER_LEASE, STOPPED, let_next_go
 
@@ -36,12 +45,14 @@ _RECORD = text(
     gone AS (
         DELETE FROM deliveries_open AS d USING mine WHERE d.id = ANY(ARRAY[mine.id]) AND mine.state <> 'WAITING'
         RETURNING d.*, mine.state AS final_state, mine.reason AS final_reason),
-    moved AS ({MOVE_GONE})
-    INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, status_code, error, response_body,
-                          projection_position, deletion_position)
-    SELECT id, attempts, started_at, finished_at, outcome, status_code, error, response_body, projection_position,
-           deletion_position
-    FROM mine
+    moved AS ({MOVE_GONE}),
+    noted AS (
+        INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, status_code, error, response_body,
+                              projection_position, deletion_position)
+        SELECT id, attempts, started_at, finished_at, outcome, status_code, error, response_body, projection_position,
+               deletion_position
+        FROM mine)
+    SELECT count(*) AS written, count(*) FILTER (WHERE state = 'SUPPRESSED') AS suppressed FROM mine
     """  # noqa: S608 -- our own conditions
 )
 
@@ -92,10 +103,10 @@ class Recorded:
     step: NextStep
 
 
-async def record(connection: AsyncConnection, results: Sequence[Recorded]) -> int:
+async def record(connection: AsyncConnection, results: Sequence[Recorded], stopped: Stopped = told_to_nobody) -> int:
     """Write what came of attempts whose lease is still ours; answers how many were."""
     attempts = [each.attempt for each in results]
-    written = await connection.execute(
+    recorded = await connection.execute(
         _RECORD,
         {
             "ids": [each.claimed.id for each in results],
@@ -114,7 +125,10 @@ async def record(connection: AsyncConnection, results: Sequence[Recorded]) -> in
     )
     lines = {(each.subscription_id, each.account_id) for each in map(_claimed, results) if each.ordered}
     await let_next_go(connection, {(subscription, account) for subscription, account in lines if account})
-    return written.rowcount
+    told = recorded.one()
+    stopped(Reason.CONFIGURATION_DELETED, told.suppressed)
+    written: int = told.written
+    return written
 
 
 def _claimed(recorded: Recorded) -> Claimed:

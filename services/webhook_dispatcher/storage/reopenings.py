@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.webhook_dispatcher.domain import DeliveryState, Reason
+from services.webhook_dispatcher.domain import DeliveryState, Reason, Stopped, told_to_nobody
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,8 @@ _REOPEN = text(
 #: In place: when it ended stays what it was.
 _STOP = text(
     """
-    UPDATE deliveries_ended AS d SET state = 'SUPPRESSED', reason = asked.reason
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:ended AS timestamptz[]), CAST(:reasons AS text[]))
-         AS asked(id, ended_at, reason)
+    UPDATE deliveries_ended AS d SET state = 'SUPPRESSED', reason = CAST(:reason AS text)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:ended AS timestamptz[])) AS asked(id, ended_at)
     WHERE d.id = ANY(ARRAY[asked.id]) AND d.updated_at = asked.ended_at AND d.state = 'FAILED'
     """
 )
@@ -110,17 +109,20 @@ async def reopen(connection: AsyncConnection, asked: Sequence[Reopening], recove
     return set(reopened.scalars())
 
 
-async def stop_ended(connection: AsyncConnection, stopped: Sequence[tuple[Ended, Reason]]) -> None:
+async def stop_ended(
+    connection: AsyncConnection, ended: Sequence[Ended], reason: Reason, stopped: Stopped = told_to_nobody
+) -> None:
     """Note of what has failed that the gate stops it for good; what was delivered stays so."""
-    if stopped:
-        await connection.execute(
+    if ended:
+        noted = await connection.execute(
             _STOP,
             {
-                "ids": [ended.id for ended, _ in stopped],
-                "ended": [ended.updated_at for ended, _ in stopped],
-                "reasons": [reason.value for _, reason in stopped],
+                "ids": [each.id for each in ended],
+                "ended": [each.updated_at for each in ended],
+                "reason": reason.value,
             },
         )
+        stopped(reason, noted.rowcount)
 
 
 def ended_in(mapping: RowMapping) -> Ended:

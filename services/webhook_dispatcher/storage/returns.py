@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.webhook_dispatcher.domain import Claimed
+from services.webhook_dispatcher.domain import Claimed, DeliveryState, Reason, Stopped, told_to_nobody
 
 from .endings import MOVE_GONE, REASON_AFTER_LEASE, STATE_AFTER_LEASE, STOPPED, let_next_go
 
@@ -32,7 +32,7 @@ _HAND_BACK = text(
         WHERE probe_until IS NOT NULL
           AND subscription_id = ANY(ARRAY(SELECT subscription_id FROM waiting
                                           UNION ALL SELECT subscription_id FROM gone)))
-    SELECT subscription_id, account_id FROM gone WHERE ordered
+    SELECT subscription_id, account_id, ordered, final_state FROM gone
     """  # noqa: S608 -- our own conditions
 )
 
@@ -60,8 +60,10 @@ _RELEASE = text(
     noted AS (
         INSERT INTO attempts (delivery_id, number, started_at, outcome, projection_position, deletion_position)
         SELECT id, attempts, claimed_at, 'LOST', projection_position, deletion_position FROM lost)
-    SELECT count(*) AS lost, NULL AS subscription_id, NULL AS account_id FROM lost
-    UNION ALL SELECT 0, subscription_id, account_id FROM gone WHERE ordered
+    SELECT count(*) AS lost, count(*) FILTER (WHERE state = 'SUPPRESSED') AS suppressed, NULL AS subscription_id,
+           NULL AS account_id
+    FROM lost
+    UNION ALL SELECT 0, 0, subscription_id, account_id FROM gone WHERE ordered
     """  # noqa: S608 -- our own conditions
 )
 
@@ -69,18 +71,20 @@ _RELEASE = text(
 _RELEASED_AT_ONCE = 100
 
 
-async def hand_back(connection: AsyncConnection, claimed: Sequence[Claimed]) -> None:
+async def hand_back(connection: AsyncConnection, claimed: Sequence[Claimed], stopped: Stopped = told_to_nobody) -> None:
     """Give back what was not dialled; what the gate or its subscription's end has met meanwhile ends here."""
     given = {
         "ids": [each.id for each in claimed],
         "tokens": [each.lease_token for each in claimed],
     }
-    ended = await connection.execute(_HAND_BACK, {**given, **STOPPED})
-    await let_next_go(connection, {(row.subscription_id, row.account_id) for row in ended})
+    ended = (await connection.execute(_HAND_BACK, {**given, **STOPPED})).all()
+    stopped(Reason.CONFIGURATION_DELETED, sum(row.final_state == DeliveryState.SUPPRESSED for row in ended))
+    await let_next_go(connection, {(row.subscription_id, row.account_id) for row in ended if row.ordered})
 
 
-async def release_expired(connection: AsyncConnection) -> int:
+async def release_expired(connection: AsyncConnection, stopped: Stopped = told_to_nobody) -> int:
     """Take back what dead processes had leased; answers how many attempts are lost."""
     lost = (await connection.execute(_RELEASE, {"at_most": _RELEASED_AT_ONCE, **STOPPED})).all()
+    stopped(Reason.CONFIGURATION_DELETED, sum(row.suppressed for row in lost))
     await let_next_go(connection, {(row.subscription_id, row.account_id) for row in lost if row.subscription_id})
     return sum(row.lost for row in lost)

@@ -20,7 +20,7 @@ _STANDING = text(
            count(*) FILTER (WHERE watched.open_until > now()) AS circuits_open,
            count(*) FILTER (WHERE watched.open_until <= now()) AS circuits_half_open
     FROM (SELECT s.id, e.open_until FROM subscriptions AS s JOIN endpoints AS e ON e.subscription_id = s.id
-          WHERE s.enabled AND s.deleted_at IS NULL LIMIT :counted) AS watched
+          WHERE s.enabled AND s.deleted_at IS NULL AND s.paused_at IS NULL LIMIT :counted) AS watched
     LEFT JOIN LATERAL (
         SELECT due_at FROM deliveries_open AS d
         WHERE d.subscription_id = watched.id AND d.state = 'WAITING' AND d.due_at <= now()

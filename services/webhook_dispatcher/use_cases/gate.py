@@ -1,10 +1,11 @@
 """The gate: the copies that it is decided on, and what their changes stop."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
-from services.webhook_dispatcher.domain import DeliveryState, Reason
+from services.webhook_dispatcher.domain import DeliveryState, Reason, Stopped, told_to_nobody
 from services.webhook_dispatcher.storage import AccountCopy, ConfigurationCopy
 from shared.contracts import CONFIGURATIONS_EVENTS, ClientState
 from shared.kit.received import LostKey, Origin, Received
@@ -13,12 +14,22 @@ from shared.kit.unit_of_work import UnitOfWork
 from .clients import switch_off_revoked
 
 
+def once_committed(work: UnitOfWork, stopped: Stopped) -> Stopped:
+    """Tell `stopped` when the transaction is committed: a batch that is taken again stops the same once more."""
+
+    def note(reason: Reason, deliveries: int) -> None:
+        work.once_committed(partial(stopped, reason, deliveries))
+
+    return note
+
+
 async def apply_states(
     work: UnitOfWork,
     *,
     configurations: Sequence[ConfigurationCopy] = (),
     accounts: Sequence[AccountCopy] = (),
     clients: Sequence[Received[ClientState]] = (),
+    stopped: Stopped = told_to_nobody,
 ) -> None:
     """Apply what is newer, then stop what belongs to versions that it deletes and to clients that it revokes.
 
@@ -29,7 +40,7 @@ async def apply_states(
     if accounts:
         await storage.apply_accounts(work.connection, accounts)
     ended = await switch_off_revoked(work, clients) if clients else []
-    await storage.close_gate(work.connection, deletions)
+    await storage.close_gate(work.connection, deletions, once_committed(work, stopped))
     if ended:
         await storage.end_deliveries_of(work.connection, ended, DeliveryState.DISCARDED, Reason.CLIENT_REVOKED)
 

@@ -1,5 +1,6 @@
 """Plan: a batch of events becomes one delivery per event and matching subscription."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
@@ -11,14 +12,18 @@ from services.webhook_dispatcher.domain import (
     Planned,
     PlannedState,
     Reason,
+    Stopped,
     Subscription,
     decide,
     package,
     packed,
+    told_to_nobody,
 )
 from shared.contracts import new_id
 from shared.kit.refusals import Forbidden
 from shared.kit.unit_of_work import UnitOfWork
+
+from .gate import once_committed
 
 #: bounds what is in memory at once where a client has many subscriptions
 _AT_ONCE = 500
@@ -40,7 +45,9 @@ async def plan_deliveries(work: UnitOfWork, happenings: Sequence[Happening]) -> 
     return await _plan(work, happenings, lambda _: (PlannedState.WAITING, None, None, None), gated=False)
 
 
-async def plan_behind_the_gate(work: UnitOfWork, happenings: Sequence[Happening]) -> set[UUID]:
+async def plan_behind_the_gate(
+    work: UnitOfWork, happenings: Sequence[Happening], stopped: Stopped = told_to_nobody
+) -> set[UUID]:
     """Plan rebalancing events, on configurations that a deletion cannot change before this is committed (P5).
 
     Answers for which subscriptions. Raises AccountOfAnotherClient, and ConfigurationNotKnownError for a version that is
@@ -49,7 +56,8 @@ async def plan_behind_the_gate(work: UnitOfWork, happenings: Sequence[Happening]
     accounts = [each.account_id for each in happenings if each.account_id is not None]
     gates = await storage.gates_of(work.connection, accounts)
     _check_owners(happenings, await storage.owners_of(work.connection, accounts))
-    return await _plan(work, happenings, lambda happening: _decided(happening, gates), gated=True)
+    told = once_committed(work, stopped)
+    return await _plan(work, happenings, lambda happening: _decided(happening, gates), gated=True, stopped=told)
 
 
 def _check_owners(happenings: Sequence[Happening], owners: dict[UUID, UUID]) -> None:
@@ -65,7 +73,14 @@ def _decided(happening: Happening, gates: dict[UUID, Gate]) -> Decided:
     return decision.state, decision.version, decision.reason, gate.position if gate else None
 
 
-async def _plan(work: UnitOfWork, happenings: Sequence[Happening], decision: Decision, *, gated: bool) -> set[UUID]:
+async def _plan(
+    work: UnitOfWork,
+    happenings: Sequence[Happening],
+    decision: Decision,
+    *,
+    gated: bool,
+    stopped: Stopped = told_to_nobody,
+) -> set[UUID]:
     subscriptions = await storage.enabled_subscriptions_of(work.connection, {each.client_id for each in happenings})
     part: list[Planned] = []
     told: set[UUID] = set()
@@ -73,16 +88,20 @@ async def _plan(work: UnitOfWork, happenings: Sequence[Happening], decision: Dec
         part.append(planned)
         told.add(planned.subscription_id)
         if len(part) == _AT_ONCE:
-            await _store(work, part)
+            await _store(work, part, stopped)
             part = []
-    await _store(work, part)
+    await _store(work, part, stopped)
     return told
 
 
-async def _store(work: UnitOfWork, part: Sequence[Planned]) -> None:
+async def _store(work: UnitOfWork, part: Sequence[Planned], stopped: Stopped) -> None:
     packages = packed(part)
     taken = await storage.pack(work.connection, packages)
     await storage.plan(work.connection, [each for each in packages if each.id not in taken])
+    suppressed = Counter(each.reason for each in packages if each.state is PlannedState.SUPPRESSED)
+    for reason, deliveries in suppressed.items():
+        if reason is not None:
+            stopped(reason, deliveries)
 
 
 def _deliveries(

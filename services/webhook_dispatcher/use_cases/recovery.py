@@ -4,13 +4,14 @@ from datetime import datetime
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
-from services.webhook_dispatcher.domain import Reason, RecoveryPace, RecoveryState
+from services.webhook_dispatcher.domain import Reason, RecoveryPace, RecoveryState, Stopped, told_to_nobody
 from services.webhook_dispatcher.storage import Connection, Ended, RecoveryRow, Step, Turn
 from shared.contracts import new_id
 from shared.kit.paging import Page, Part
 from shared.kit.refusals import Conflict, FieldError, InvalidRequest, NotFound
 from shared.kit.unit_of_work import Database, UnitOfWork
 
+from .gate import once_committed
 from .resending import SubscriptionSwitchedOff, ask_the_gate
 from .subscriptions import read_subscription
 
@@ -71,7 +72,7 @@ async def cancel_recovery(work: UnitOfWork, recovery_id: UUID) -> None:
     raise RecoveryOver
 
 
-async def go_on_recovering(database: Database, pace: RecoveryPace) -> bool:
+async def go_on_recovering(database: Database, pace: RecoveryPace, stopped: Stopped = told_to_nobody) -> bool:
     """Take one step of the recovery whose turn it is; False where none may go on now."""
     async with database.reading() as connection:
         if not await storage.any_recovery_due(connection):
@@ -79,11 +80,11 @@ async def go_on_recovering(database: Database, pace: RecoveryPace) -> bool:
     async with database.unit_of_work() as work:
         turn = await storage.take_recovery(work.connection)
         if turn is not None:
-            await storage.advance(work.connection, turn, await _step(work, turn, pace))
+            await storage.advance(work.connection, turn, await _step(work, turn, pace, stopped))
     return turn is not None
 
 
-async def _step(work: UnitOfWork, turn: Turn, pace: RecoveryPace) -> Step:
+async def _step(work: UnitOfWork, turn: Turn, pace: RecoveryPace, told: Stopped = told_to_nobody) -> Step:
     room = await storage.room_in(work.connection, turn, untried=pace.untried, open_=pace.open)
     failed = await storage.failed_next(work.connection, turn, room) if room else []
     # Configurations before subscriptions before deliveries, as everywhere.
@@ -92,7 +93,7 @@ async def _step(work: UnitOfWork, turn: Turn, pace: RecoveryPace) -> Step:
     if not await storage.hold_enabled(work.connection, turn.subscription_id):
         return Step(None, 0, 0, 0, RecoveryState.STOPPED, Reason.SUBSCRIPTION_DISABLED.value, 0.0)
     reopened = await storage.reopen(work.connection, passed, turn.id)
-    await storage.stop_ended(work.connection, stopped)
+    await storage.stop_ended(work.connection, stopped, Reason.CONFIGURATION_DELETED, once_committed(work, told))
     return Step(
         reached=_last(failed),
         recovered=len(reopened),

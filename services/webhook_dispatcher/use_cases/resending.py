@@ -4,12 +4,21 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
-from services.webhook_dispatcher.domain import DeliveryState, Gate, PlannedState, Reason, decide
+from services.webhook_dispatcher.domain import (
+    DeliveryState,
+    Gate,
+    PlannedState,
+    Reason,
+    Stopped,
+    decide,
+    told_to_nobody,
+)
 from services.webhook_dispatcher.storage import DeliveryRow, Ended, Reopening
 from shared.kit.refusals import Conflict
 from shared.kit.unit_of_work import UnitOfWork
 
 from .deliveries import DeliveryNotFound, read_delivery
+from .gate import once_committed
 
 
 class StillOpen(Conflict):
@@ -65,15 +74,16 @@ async def resend(work: UnitOfWork, delivery_id: UUID) -> DeliveryRow:
     return await read_delivery(work.connection, client_id, delivery_id)
 
 
-async def note_stopped(work: UnitOfWork, delivery_id: UUID) -> None:
+async def note_stopped(work: UnitOfWork, delivery_id: UUID, stopped: Stopped = told_to_nobody) -> None:
     """Note of the client's delivery, if it has failed, that the gate would not let it be sent again."""
     ended = await storage.ended_delivery(work.connection, work.cause.client_id, delivery_id)
     if ended is not None and ended.state is DeliveryState.FAILED:
-        _, stopped = await ask_the_gate(work, [ended])
-        await storage.stop_ended(work.connection, stopped)
+        _, behind = await ask_the_gate(work, [ended])
+        reason = Reason.CONFIGURATION_DELETED
+        await storage.stop_ended(work.connection, behind, reason, once_committed(work, stopped))
 
 
-async def ask_the_gate(work: UnitOfWork, asked: Sequence[Ended]) -> tuple[list[Reopening], list[tuple[Ended, Reason]]]:
+async def ask_the_gate(work: UnitOfWork, asked: Sequence[Ended]) -> tuple[list[Reopening], list[Ended]]:
     """Decide which may be sent again, on configurations that a deletion cannot change before this is committed (P5).
 
     An event belongs to the version that it was planned under, whatever the account has been configured with since.
@@ -81,11 +91,11 @@ async def ask_the_gate(work: UnitOfWork, asked: Sequence[Ended]) -> tuple[list[R
     accounts = [each.account_id for each in asked if each.gated and each.account_id]
     gates = await storage.gates_of(work.connection, accounts) if accounts else {}
     passed: list[Reopening] = []
-    stopped: list[tuple[Ended, Reason]] = []
+    stopped: list[Ended] = []
     for each in asked:
         gate = gates.get(each.account_id) if each.account_id else None
         if each.gated and not _is_open(gate, each):
-            stopped.append((each, Reason.CONFIGURATION_DELETED))
+            stopped.append(each)
         else:
             passed.append(Reopening(each, gate.position if gate else None))
     return passed, stopped

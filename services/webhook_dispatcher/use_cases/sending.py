@@ -26,10 +26,12 @@ from services.webhook_dispatcher.domain import (
     Reason,
     Schedule,
     SigningKeys,
+    Stopped,
     message_id_of,
     next_step,
     reports_of,
     signed_headers,
+    told_to_nobody,
 )
 from services.webhook_dispatcher.storage import Capacity, Looked, Recorded
 from shared.contracts import SubscriptionDisabled
@@ -38,6 +40,7 @@ from shared.kit.secrets import SecretBox, UnsealableError
 from shared.kit.unit_of_work import Database, UnitOfWork
 
 from .access import Accesses
+from .gate import once_committed
 
 GONE = "the endpoint answered 410"
 _USUAL_CIRCUIT = CircuitRule()
@@ -85,13 +88,17 @@ async def look_for_due(database: Database, after: UUID | None, at_most: int) -> 
 
 
 async def claim_due(
-    database: Database, capacity: Capacity, lease_seconds: float, among: Collection[UUID] | None = None
+    database: Database,
+    capacity: Capacity,
+    lease_seconds: float,
+    among: Collection[UUID] | None = None,
+    stopped: Stopped = told_to_nobody,
 ) -> list[Claimed]:
     """Start attempts for what is due of the subscriptions `among` (None: of the first thousand), as many as fit."""
     async with database.reading() as connection:
         if among is None:
             among = (await storage.look(connection, None, _LOOKED_AT)).due
-        return await storage.claim(connection, capacity, lease_seconds, among)
+        return await storage.claim(connection, capacity, lease_seconds, among, stopped)
 
 
 async def make_attempt(endpoints: Endpoints, claimed: Claimed) -> Attempt:
@@ -116,6 +123,7 @@ async def record_attempts(
     attempts: Sequence[tuple[Claimed, Attempt]],
     schedule: Schedule,
     circuit: CircuitRule = _USUAL_CIRCUIT,
+    stopped: Stopped = told_to_nobody,
 ) -> list[Recorded]:
     """Write down what came of attempts and what follows for their deliveries, endpoints and circuits.
 
@@ -127,7 +135,7 @@ async def record_attempts(
         gone = {each.claimed.subscription_id: each.claimed for each in results if each.attempt.outcome is Outcome.GONE}
         for subscription_id in sorted(gone):
             await _disable(work, gone[subscription_id])
-        await storage.record(work.connection, results)
+        await storage.record(work.connection, results, once_committed(work, stopped))
         reports = reports_of((claimed.subscription_id, attempt) for claimed, attempt in attempts)
         await storage.report(work.connection, reports, circuit)
     return results
@@ -152,14 +160,14 @@ async def _disable(work: UnitOfWork, claimed: Claimed) -> None:
     work.publish(event, cause=Cause(client_id, correlation_id=message_id_of(claimed.id)))
 
 
-async def give_back(database: Database, claimed: Sequence[Claimed]) -> None:
+async def give_back(database: Database, claimed: Sequence[Claimed], stopped: Stopped = told_to_nobody) -> None:
     """Hand back what was claimed and not dialled: its attempt did not happen."""
     if claimed:
         async with database.reading() as connection:
-            await storage.hand_back(connection, claimed)
+            await storage.hand_back(connection, claimed, stopped)
 
 
-async def release_lost(database: Database) -> int:
+async def release_lost(database: Database, stopped: Stopped = told_to_nobody) -> int:
     """Take back what processes that died had claimed; answers how many."""
     async with database.reading() as connection:
-        return await storage.release_expired(connection)
+        return await storage.release_expired(connection, stopped)

@@ -4,7 +4,7 @@ from .backlog import DeliveryBacklog
 from .delivery import DeliveryWorker
 from .disabling import Disabling
 from .housekeeping import Retention
-from .measures import MEASURES
+from .measures import MEASURES, Stops
 from .recording import Rules
 from .recoveries import Recoveries
 from .slots import Limits
@@ -18,4 +18,5 @@ __all__ = [
     "Recoveries",
     "Retention",
     "Rules",
+    "Stops",
 ]

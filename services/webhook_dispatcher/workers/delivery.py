@@ -18,7 +18,7 @@ from shared.kit.logs import get_logger
 from shared.kit.unit_of_work import Database
 
 from .agenda import Agenda
-from .measures import Sendings
+from .measures import Sendings, Stops
 from .recording import Recorder, Rules
 from .slots import Limits, Slots
 
@@ -60,7 +60,9 @@ class DeliveryWorker:
         self._slots = Slots(limits, clock)
         #: what this process measures of its attempts
         self.sendings = Sendings()
-        self._recorder = Recorder(database, rules, self._freed, self.sendings)
+        #: what it measures of the gate, also where the gate stops something outside of this worker
+        self.stops = Stops()
+        self._recorder = Recorder(database, rules, self._freed, self.sendings, self.stops)
         self._agenda = Agenda()
         self._news = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
@@ -120,7 +122,7 @@ class DeliveryWorker:
         if self._clock() < self._release_at:
             return
         self._release_at = self._clock() + self._limits.lease_seconds / _RELEASES_PER_LEASE
-        lost = await use_cases.release_lost(self._database)
+        lost = await use_cases.release_lost(self._database, self.stops.note)
         if lost:
             _log.warning("attempts of a process that died are taken back", deliveries=lost)
 
@@ -150,11 +152,11 @@ class DeliveryWorker:
     async def _claimed_of(self, asked: Collection[UUID], capacity: Capacity) -> list[Claimed]:
         """Claim; a stop in the midst of it gives back what was claimed."""
         lease = self._limits.lease_seconds
-        claiming = asyncio.ensure_future(use_cases.claim_due(self._database, capacity, lease, asked))
+        claiming = asyncio.ensure_future(use_cases.claim_due(self._database, capacity, lease, asked, self.stops.note))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            await use_cases.give_back(self._database, await claiming)
+            await use_cases.give_back(self._database, await claiming, self.stops.note)
             raise
         except INFRASTRUCTURE:
             self._agenda.add(asked)

@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import Metric
 
-from services.webhook_dispatcher.domain import Attempt, Claimed, Outcome
+from services.webhook_dispatcher.domain import GATE_REASONS, Attempt, Claimed, Outcome, Reason
 from shared.kit.metrics import Kind, Measure
 
 ATTEMPTS: Final = Measure(
@@ -33,6 +33,14 @@ ACKNOWLEDGED_SECONDS: Final = Measure(
     "outbox, Kafka, planning, waits and attempts that failed.",
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86_400.0),
 )
+SUPPRESSED: Final = Measure(
+    "portfolio_bus_deliveries_suppressed_total",
+    Kind.COUNTER,
+    ("reason",),
+    "deliveries",
+    "Deliveries that the gate has stopped, by `reason` as it stands in `GET /deliveries`: while they were planned, "
+    "while they waited, or when they were to be sent again.",
+)
 OPEN: Final = Measure(
     "portfolio_bus_deliveries_open",
     Kind.GAUGE,
@@ -46,20 +54,20 @@ OVERDUE_SECONDS: Final = Measure(
     Kind.GAUGE,
     (),
     "seconds",
-    "For how long the delivery that is overdue most has been due, also behind an open circuit or a rate limit; 0 when "
-    "none is. Otherwise as the deliveries.",
+    "For how long the delivery that is overdue most has been due, also behind an open circuit or a rate limit, but not "
+    "of a paused subscription; 0 when none is. Otherwise as the deliveries.",
 )
 CIRCUITS: Final = Measure(
     "portfolio_bus_delivery_circuits",
     Kind.GAUGE,
     ("state",),
     "endpoints",
-    "Endpoints of enabled subscriptions whose circuit is `open` (nothing is sent) or `half_open` (the next attempt is "
-    "a probe). Otherwise as the deliveries.",
+    "Endpoints of subscriptions that are enabled and not paused, whose circuit is `open` (nothing is sent) or "
+    "`half_open` (the next attempt is a probe). Otherwise as the deliveries.",
 )
 
 #: everything that the dispatcher tells besides what every service does
-MEASURES: Final = (ATTEMPTS, ATTEMPT_SECONDS, ACKNOWLEDGED_SECONDS, OPEN, OVERDUE_SECONDS, CIRCUITS)
+MEASURES: Final = (ATTEMPTS, ATTEMPT_SECONDS, ACKNOWLEDGED_SECONDS, SUPPRESSED, OPEN, OVERDUE_SECONDS, CIRCUITS)
 
 
 class Sendings:
@@ -87,3 +95,19 @@ class Sendings:
         yield from self._attempts.collect()
         yield from self._seconds.collect()
         yield from self._acknowledged.collect()
+
+
+class Stops:
+    """Counts what the gate stops in this process, wherever that happens."""
+
+    def __init__(self) -> None:
+        self._suppressed = SUPPRESSED.counter()
+        self._by_reason = {each: self._suppressed.labels(each.value) for each in GATE_REASONS}
+
+    def note(self, reason: Reason, deliveries: int) -> None:
+        """So many were stopped, and that is committed."""
+        self._by_reason[reason].inc(deliveries)
+
+    def collect(self) -> Iterable[Metric]:
+        """All of it, from memory."""
+        yield from self._suppressed.collect()

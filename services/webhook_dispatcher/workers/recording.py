@@ -12,7 +12,7 @@ from shared.kit.faults import INFRASTRUCTURE, is_infrastructure
 from shared.kit.logs import get_logger, log_all
 from shared.kit.unit_of_work import Database
 
-from .measures import Sendings
+from .measures import Sendings, Stops
 
 _AT_ONCE = 500
 #: seconds that a batch waits for more results: to write fifty costs little more than to write one
@@ -37,8 +37,16 @@ _log = get_logger("delivery")
 class Recorder:
     """Takes results and records them for as long as it takes; slots are freed only then, which bounds what waits."""
 
-    def __init__(self, database: Database, rules: Rules, freed: Callable[[Claimed], None], sendings: Sendings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        rules: Rules,
+        freed: Callable[[Claimed], None],
+        sendings: Sendings,
+        stops: Stops,
+    ) -> None:
         self._sendings = sendings
+        self._stops = stops
         self._database = database
         self._rules = rules
         self._freed = freed
@@ -86,10 +94,13 @@ class Recorder:
             _log.error("outcome dropped", delivery_id=str(batch[0][0].id))
 
     async def _write(self, batch: Sequence[Result]) -> None:
-        await use_cases.give_back(self._database, [claimed for claimed, attempt in batch if attempt is None])
+        undialled = [claimed for claimed, attempt in batch if attempt is None]
+        await use_cases.give_back(self._database, undialled, self._stops.note)
         made = [(claimed, attempt) for claimed, attempt in batch if attempt is not None]
         if made:
-            recorded = await use_cases.record_attempts(self._database, made, self._rules.schedule, self._rules.circuit)
+            recorded = await use_cases.record_attempts(
+                self._database, made, self._rules.schedule, self._rules.circuit, self._stops.note
+            )
             reached(DeliveryBoundary.RECORDED)
             log_all("delivery", "attempt", [_told(each) for each in recorded])
 

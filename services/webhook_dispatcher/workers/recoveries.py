@@ -3,7 +3,7 @@
 import asyncio
 
 from services.webhook_dispatcher import use_cases
-from services.webhook_dispatcher.domain import RecoveryPace
+from services.webhook_dispatcher.domain import RecoveryPace, Stopped, told_to_nobody
 from shared.kit.faults import INFRASTRUCTURE, is_infrastructure
 from shared.kit.liveness import Beat
 from shared.kit.logs import get_logger
@@ -18,16 +18,17 @@ _log = get_logger("recoveries")
 class Recoveries:
     """Sends again what recoveries ask for; any number of processes share the work."""
 
-    def __init__(self, database: Database, pace: RecoveryPace) -> None:
+    def __init__(self, database: Database, pace: RecoveryPace, stopped: Stopped = told_to_nobody) -> None:
         self._database = database
         self._pace = pace
+        self._stopped = stopped
 
     async def run(self, beat: Beat) -> None:
         """Until cancelled."""
         while True:
             beat()
             try:
-                while await use_cases.go_on_recovering(self._database, self._pace):
+                while await use_cases.go_on_recovering(self._database, self._pace, self._stopped):
                     beat()
             except INFRASTRUCTURE as fault:
                 if not is_infrastructure(fault):

@@ -344,6 +344,8 @@ async def test_the_backlog_tells_what_waits_how_long_it_is_overdue_and_behind_wh
         answer: dict[tuple[str, ...], float] = await eventually(told)
         return answer
 
+    # What other tests have left open would become half-open in the midst of this one.
+    await world.rows("UPDATE endpoints SET open_until = NULL WHERE open_until IS NOT NULL RETURNING 1")
     before = await seen()
     subscribed = await world.subscribed("http://127.0.0.1:9/hook")
     await world.waiting_for(subscribed.id, 3)
@@ -360,6 +362,11 @@ async def test_the_backlog_tells_what_waits_how_long_it_is_overdue_and_behind_wh
 
     await world.rows(opened, s=-1, id=subscribed.id)
     assert (await seen())["delivery_circuits", "half_open"] == before["delivery_circuits", "half_open"] + 1
+    paused = "UPDATE subscriptions SET paused_at = now() WHERE id = :id RETURNING 1"
+    await world.rows(paused, id=subscribed.id)
+    assert (await seen())["deliveries_overdue_seconds",] < 5 * 3600, "it waits because somebody wants it to"
+    await world.rows(paused.replace("now()", "NULL"), id=subscribed.id)
+    assert (await seen())["deliveries_overdue_seconds",] >= 5 * 3600
     await world.unsubscribed(subscribed.id)
     gone = await seen()
     assert gone["deliveries_overdue_seconds",] < 5 * 3600

@@ -119,7 +119,10 @@ async def test_no_way_back_starts_an_attempt_after_the_deletion_at_whatever_mome
         client = World(world.service, world.box, world.rule)
         async with at_once:
             subscribed = await client.subscribed(NOWHERE, "REBALANCING_EXECUTION_ORDER")
-            schedule = Schedule(client, await client.an_account(), subscribed.id)
+            # In its turn: a later position that is stored first would make an attempt before the deletion look late.
+            async with PARTITION:
+                account_id = await client.an_account()
+            schedule = Schedule(client, account_id, subscribed.id)
             for number, step in enumerate(steps):
                 if number == moment and not during:
                     await schedule.delete()

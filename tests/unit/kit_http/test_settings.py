@@ -1,5 +1,7 @@
 """The environment decides, and what is wrong with it is said in one sentence without any secret in it."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -27,6 +29,25 @@ def test_what_is_set_is_read_and_the_rest_has_defaults() -> None:
     assert settings.issuer_url == "http://config:8000"
     assert settings.async_database_url == "postgresql+asyncpg://user:hunter2@db:5432/orders"
     assert (settings.partitions, settings.replication, settings.without) == (12, 1, frozenset())
+
+
+def test_a_setting_may_be_a_file_and_the_environment_goes_before(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.delenv("PORTFOLIO_BUS_DATABASE_URL")
+    environment.setenv("PORTFOLIO_BUS_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "portfolio_bus_database_url").write_text("postgresql://user:from-a-file@db:5432/orders\n")
+    (tmp_path / "portfolio_bus_kafka").write_text("other:9092")
+    settings = settings_or_exit(KitSettings)
+    assert settings.async_database_url == "postgresql+asyncpg://user:from-a-file@db:5432/orders"
+    assert settings.kafka == "one:9092,two:9092"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_folder_of_secrets_that_is_not_there_ends_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PORTFOLIO_BUS_SECRETS_DIR", str(tmp_path / "none"))
+    with pytest.raises(SystemExit, match="PORTFOLIO_BUS_SECRETS_DIR names no folder that is there"):
+        settings_or_exit(KitSettings)
 
 
 def test_names_are_parted_by_commas(environment: pytest.MonkeyPatch) -> None:

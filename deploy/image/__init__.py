@@ -1,0 +1,1 @@
+"""What the image of all services is made from."""

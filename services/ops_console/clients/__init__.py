@@ -1,8 +1,8 @@
 """What the console reaches: the services over HTTP, and Kafka as one who only looks."""
 
 from .events import Came, after_the_end, until_now
-from .groups import Groups
-from .parked import Parked, parked_messages, shown
+from .groups import First, Groups
+from .parked import Parked, ParkedTail, parked_messages, shown
 from .reach import Reach
 from .receiver import Behaviour, Delivered, Receiver
 from .replies import no_reply_within, send
@@ -13,8 +13,10 @@ __all__ = [
     "Behaviour",
     "Came",
     "Delivered",
+    "First",
     "Groups",
     "Parked",
+    "ParkedTail",
     "Reach",
     "Receiver",
     "Services",

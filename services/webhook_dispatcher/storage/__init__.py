@@ -63,6 +63,7 @@ from .subscriptions import (
     subscription_of,
     subscriptions_of,
 )
+from .watched import WatchedRow, owner_of_delivery, owner_of_subscription, watched_subscriptions
 
 __all__ = [
     "ALL_KEPT",
@@ -90,6 +91,7 @@ __all__ = [
     "SubscriptionRow",
     "SubscriptionToKeep",
     "Turn",
+    "WatchedRow",
     "add_recovery",
     "add_subscription",
     "advance",
@@ -125,6 +127,8 @@ __all__ = [
     "lock_ended_keys",
     "lock_subscription",
     "look",
+    "owner_of_delivery",
+    "owner_of_subscription",
     "owners_of",
     "pack",
     "pause_subscription",
@@ -145,4 +149,5 @@ __all__ = [
     "subscriptions_of",
     "take_recovery",
     "waiting_of",
+    "watched_subscriptions",
 ]

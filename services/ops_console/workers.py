@@ -62,8 +62,8 @@ def _loop(
 
 async def _pause(watch: Watch, seconds: float, beat: Beat) -> None:
     beat()
-    passed = 0.0
-    while passed < (seconds if watch.is_watched else _UNWATCHED):
+    passed, hurries = 0.0, watch.hurries
+    while watch.hurries == hurries and passed < (seconds if watch.is_watched else _UNWATCHED):
         await asyncio.sleep(_NOTICED)
         passed += _NOTICED
 

@@ -116,6 +116,7 @@ class _Parked:
         with telling():
             async with self._reach.services() as services:
                 counts = await redriven(services, **chosen)
+            self._watch.hurry()
             named = {name: value for name, value in chosen.items() if value is not None}
             _log.info("redrive asked for", audit=True, messages=sum(counts.values()), **named)
             ui.notify(f"{sum(counts.values()):,} messages are on their way back.", type="positive", color="green-10")

@@ -72,5 +72,6 @@ a { color: var(--link); }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 60vh; overflow: auto; margin: 0; font-size: .85rem; }
 :focus-visible, .q-btn:focus-visible, a:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 .bar :focus-visible { outline-color: #fff; }
+.q-loading-bar { display: none; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """

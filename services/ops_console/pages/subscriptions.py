@@ -74,6 +74,7 @@ class _Subscriptions:
         with telling():
             async with self._reach.services() as services:
                 await pause_subscription(services, subscription_id, paused=paused)
+            self._watch.hurry()
             does = "paused" if paused else "resumed"
             _log.info(f"subscription {does}", audit=True, subscription=subscription_id)
             ui.notify(f"The subscription is {does}.", type="positive", color="green-10")
@@ -94,6 +95,7 @@ class _Subscriptions:
         with telling():
             async with self._reach.services() as services:
                 await resend(services, delivery_id)
+            self._watch.hurry()
             _log.info("delivery sent again", audit=True, delivery=delivery_id)
             ui.notify("The delivery waits to be sent again.", type="positive", color="green-10")
 

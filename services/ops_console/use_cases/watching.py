@@ -74,6 +74,8 @@ class Watch:
         #: since when each finding is there, by its key
         self._began: dict[str, datetime] = {}
         self._looked_at = float("-inf")
+        #: grows each time that somebody has changed something and wants to see it
+        self.hurries = 0
         self.parked = ParkedIndex()
         self.picture = Picture()
 
@@ -86,6 +88,10 @@ class Watch:
     def is_watched(self) -> bool:
         """Whether somebody has looked lately: nobody needs what is fresh where nobody looks."""
         return time.monotonic() - self._looked_at < _UNSEEN_AFTER
+
+    def hurry(self) -> None:
+        """Let every part be looked at soon: something was changed."""
+        self.hurries += 1
 
     async def look_at_groups(self, groups: Groups) -> None:
         """One more look at every group; raises KafkaError."""

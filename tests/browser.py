@@ -80,10 +80,10 @@ class Operator:
         return page
 
 
-async def serious_findings(page: Page) -> list[str]:
-    """What axe-core finds on the page as it is now, and takes seriously."""
+async def serious_findings(page: Page, within: str = "html") -> list[str]:
+    """What axe-core finds on the page (or a part of it) as it is now, and takes seriously."""
     script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
-    found: dict[str, Any] = await page.evaluate(f"{script}; axe.run()")
+    found: dict[str, Any] = await page.evaluate(f"{script}; axe.run('{within}')")
     return [
         f"{each['id']}: {node['html']}"
         for each in found["violations"]

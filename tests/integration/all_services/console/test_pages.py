@@ -1,7 +1,6 @@
 """The console's pages in a real browser, against the running services."""
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import Callable
@@ -13,12 +12,14 @@ import pytest
 from playwright.async_api import Page, expect
 
 from deploy.local.services import RunningSystem
-from shared.contracts import PlaceOrder, record_of
 from tests.browser import Operator, serious_findings
 from tests.conftest import eventually
 from tests.integration.all_services.estates import ITEMS, World
 
+from .conftest import QUICK
+
 ORDERS = "order_service"
+DISPATCHER = "webhook_dispatcher"
 COPIES = "order_service.copies"
 OLDER = f"{__package__}.older"
 
@@ -26,12 +27,12 @@ OLDER = f"{__package__}.older"
 @pytest.fixture(autouse=True)
 async def every_service_runs(system: RunningSystem) -> None:
     if not system.services[ORDERS].alive():
-        await _starts(system)
+        await _starts(system, ORDERS)
 
 
-async def _starts(system: RunningSystem, module: str | None = None) -> None:
-    await asyncio.to_thread(system.services[ORDERS].stop)
-    started = system.start(ORDERS, module=module)
+async def _starts(system: RunningSystem, service: str, module: str | None = None) -> None:
+    await asyncio.to_thread(system.services[service].stop)
+    started = system.start(service, environment=QUICK, module=module)
     await asyncio.to_thread(started.wait_ready)
 
 
@@ -115,7 +116,7 @@ async def test_the_pages_can_be_walked_by_keyboard_alone(operator: Operator) -> 
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/parked")
     await page.get_by_role("button", name="Redrive all that match").press("Enter")
-    await expect(page.get_by_role("dialog")).to_contain_text("0 messages wait")
+    await expect(page.get_by_role("dialog")).to_contain_text("messages wait of every group")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await page.close()
@@ -125,7 +126,9 @@ async def test_a_consumer_that_stops_is_the_verdict_within_15_seconds_and_its_la
     operator: Operator, system: RunningSystem, world: World, client: UUID
 ) -> None:
     overview, groups = await operator.opens("/"), await operator.opens("/groups")
-    await expect(overview.locator("#verdict")).to_have_text("All is well", timeout=15_000)
+    finding = overview.locator("tbody tr").filter(has_text=COPIES)
+    await expect(overview.locator("#verdict")).not_to_contain_text("Looking", timeout=15_000)
+    await expect(finding).to_have_count(0, timeout=15_000)
 
     system.services[ORDERS].kill()
     killed = time.monotonic()
@@ -141,12 +144,11 @@ async def test_a_consumer_that_stops_is_the_verdict_within_15_seconds_and_its_la
 
     await _an_account(world, client)
     await eventually(lambda: _has_grown(groups, int(before[5])), seconds=10, every=0.1)
-    finding = overview.locator("tbody tr").filter(has_text=COPIES)
     await expect(finding).to_contain_text("nobody is in the group", timeout=15_000)
     await expect(finding).to_contain_text("Start order_service with the role consumers.")
 
-    await _starts(system)
-    await expect(overview.locator("#verdict")).to_have_text("All is well", timeout=20_000)
+    await _starts(system, ORDERS)
+    await expect(finding).to_have_count(0, timeout=20_000)
     await overview.close()
     await groups.close()
 
@@ -157,38 +159,32 @@ async def _has_grown(groups: Page, before: int) -> bool:
 
 
 async def test_a_poison_message_is_seen_redriven_once_its_cause_is_mended_and_gone(
-    operator: Operator, system: RunningSystem, world: World, client: UUID, produces: Callable[..., Any]
+    operator: Operator, system: RunningSystem, world: World, client: UUID
 ) -> None:
-    account = await _an_account(world, client)
-    allocation = await world.made(client, "config_service", "/portfolios/allocations", {"allocation": ITEMS})
-    link = {"account_id": account, "allocation_id": allocation["allocation_id"]}
-    await world.made(client, "config_service", "/portfolios/configurations", link)
+    hook = {"title": "allocations", "url": world.receiver, "type": ["PORTFOLIO_ALLOCATION.CREATED"]}
+    subscription = await world.made(client, DISPATCHER, "/webhooks", hook)
     page = await operator.opens("/parked")
-    await _starts(system, OLDER)
-
-    order = {"user_id": str(uuid4()), "account_id": account, "side": "BUY", "cash_amount": "10.00", "currency": "EUR"}
-    record = record_of(PlaceOrder.model_validate_json(json.dumps(order)), client_id=client, source="/test")
-    await produces(record.topic, record.value, record.key, record.headers)
-    row = page.locator("tbody tr").filter(has_text="order_service.commands").filter(has_text="unknown_type")
-    await eventually(row.count, seconds=20, every=0.05)
+    await _starts(system, DISPATCHER, OLDER)
+    made = await world.made(client, "config_service", "/portfolios/allocations", {"allocation": ITEMS})
+    row = page.locator("tbody tr").filter(has_text="webhook_dispatcher.events").filter(has_text="AllocationCreated")
+    await expect(row).to_have_count(1)
 
     await row.get_by_role("button", name=re.compile("^Show")).click()
     dialog = page.get_by_role("dialog")
-    await expect(dialog).to_contain_text(account)
-    await expect(dialog).to_contain_text("ce_type")
-    await expect(dialog).to_contain_text("orders.commands.v1")
-    assert await serious_findings(page) == []
+    for told in (made["allocation_id"], "ce_type", "unknown_type", "allocations.events.v1"):
+        await expect(dialog).to_contain_text(told)
+    assert await serious_findings(page, "[role=dialog]") == []
     await dialog.get_by_role("button", name="Close").click()
 
-    await _starts(system)
+    await _starts(system, DISPATCHER)
     await row.get_by_role("button", name=re.compile("^Redrive")).click()
     await expect(row).to_have_count(0)
 
-    async def placed() -> Any:
-        path = f"/portfolios/orders?account_id={account}"
-        return (await world.ask(ORDERS, "GET", path, world.token(client))).body["data"]
+    async def delivered() -> Any:
+        path = f"/webhooks/{subscription['id']}/deliveries?state=DELIVERED"
+        return (await world.ask(DISPATCHER, "GET", path, world.token(client))).body["data"]
 
-    assert len(await eventually(placed, every=0.1)) == 1
+    assert [each["event_type"] for each in await eventually(delivered, every=0.1)] == ["PORTFOLIO_ALLOCATION.CREATED"]
     await page.get_by_text("Also those that were sent back").click()
     await expect(row).to_contain_text("sent back")
     await page.close()
@@ -247,7 +243,7 @@ async def test_a_subscription_shows_how_its_endpoint_does_and_is_paused_and_resu
 ) -> None:
     title = f"watched {uuid4().hex[:8]}"
     hook = {"title": title, "url": f"{world.receiver}?secret=x", "type": ["ACCOUNT.CREATED"]}
-    made = await world.made(client, "webhook_dispatcher", "/webhooks", hook)
+    made = await world.made(client, DISPATCHER, "/webhooks", hook)
     await _an_account(world, client)
     page = await operator.opens("/subscriptions")
     await page.get_by_label("Only titles, hosts or clients with").fill(title)
@@ -259,6 +255,6 @@ async def test_a_subscription_shows_how_its_endpoint_does_and_is_paused_and_resu
     for does, state in (("Pause", "PAUSED"), ("Resume", "OK")):
         await page.get_by_role("button", name=f"{does} {made['id']}").click()
         await expect(page.locator("tbody tr td").nth(3)).to_have_text(state)
-        answer = await world.ask("webhook_dispatcher", "GET", f"/webhooks/{made['id']}", world.token(client))
+        answer = await world.ask(DISPATCHER, "GET", f"/webhooks/{made['id']}", world.token(client))
         assert (answer.body["paused_at"] is not None) == (state == "PAUSED")
     await page.close()

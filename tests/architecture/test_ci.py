@@ -1,6 +1,7 @@
 """`.ci/run` runs the tests and the checks whatever happens to either, and ends with what it has started."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,30 @@ def test_both_are_run_and_either_failing_fails(tmp_path: Path, failing: str, sta
         f"check ran in {ROOT}",
     ]
     assert ran.stdout.count("FAILED") == status
+
+
+@pytest.mark.parametrize(("user", "fails", "asked"), [("0", 0, 1), ("0", 9, 3), ("1000", 0, 0)])
+def test_a_browser_is_installed_once_where_none_is_and_root_runs_it(
+    tmp_path: Path, user: str, fails: int, asked: int
+) -> None:
+    environment = _with_make(tmp_path, 'test -n "$PORTFOLIO_BUS_BROWSER_SOUGHT"')
+    installed = f'echo "$1" >> {tmp_path}/asked; test "$1" = update || exit {fails}'
+    for name, script in {"id": f"echo {user}", "apt-get": installed}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "sh", "dirname", "timeout", "env", "make"):
+        found = shutil.which(name)
+        if found and not (tmp_path / name).exists():
+            (tmp_path / name).symlink_to(found)
+    environment = {**environment, "PATH": str(tmp_path)}
+    environment.pop("PORTFOLIO_BUS_BROWSER_SOUGHT", None)
+    ran = subprocess.run([_RUN], env=environment, capture_output=True, text=True, check=False, timeout=20)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    # A test runs the script again; it looks for no browser a second time.
+    again = {**environment, "PORTFOLIO_BUS_BROWSER_SOUGHT": "yes"}
+    subprocess.run([_RUN], env=again, capture_output=True, check=True, timeout=20)
+    told = (tmp_path / "asked").read_text().split() if (tmp_path / "asked").exists() else []
+    assert told == ["update", "install"] * asked
 
 
 def test_terminated_it_leaves_no_process(tmp_path: Path) -> None:

@@ -29,11 +29,11 @@ def register(watch: Watch) -> None:
             verdict = _Verdict(watch)
             html.h2("What is wrong")
             columns = [
-                Column("where", "Where", short=True),
+                Column("where", "Where"),
                 Column("what", "What"),
                 Column("since", "Since (UTC)", short=True),
                 Column("press", "What to do"),
-                Column("page", "Page", short=True),
+                Column("page", "Page", short=True, link=True),
             ]
             table: Table[Finding] = Table(
                 "What is wrong", columns, lambda: watch.picture.findings, _finding, empty="Nothing is."
@@ -72,7 +72,9 @@ def verdict_of(picture: Picture) -> tuple[str, str, bool]:
     others = len(picture.findings) - 1
     more = f" {others:,} more below." if others else ""
     since = f"Since {when(worst.since)} UTC ({_age_of(worst.since)}). {worst.press}{more}"
-    return f"{worst.where}: {worst.what}", since, True
+    # What is away is named by its own sentence.
+    word = worst.what if worst.what.startswith(worst.where) else f"{worst.where}: {worst.what}"
+    return word, since, True
 
 
 class _Tiles:
@@ -139,6 +141,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "since": when(finding.since),
         "press": finding.press,
         "page": PAGES[finding.page],
+        "href": finding.page,
     }
 
 

@@ -58,7 +58,7 @@ a { color: var(--link); }
   box-shadow: none; border: 1px solid var(--line); }
 .q-table th { font-size: .85rem; color: var(--soft); opacity: 1; }
 .q-table td { font-size: .9rem; }
-.q-table tbody td { white-space: normal; overflow-wrap: anywhere; }
+.q-table tbody td { white-space: normal; overflow-wrap: break-word; }
 .q-table tbody td.short { white-space: nowrap; }
 .OK, .DELIVERED, .CLOSED { color: var(--good); font-weight: 600; }
 .WARN, .PAUSED, .HALF_OPEN { color: var(--warn); font-weight: 600; }

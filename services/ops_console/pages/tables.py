@@ -25,13 +25,14 @@ class Action:
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `state` colours its words."""
+    """One column; `state` colours its words, `link` leads to the row's `href`."""
 
     name: str
     label: str
     right: bool = False
     state: bool = False
     short: bool = False
+    link: bool = False
 
 
 class Table(Generic[Row]):
@@ -62,8 +63,8 @@ class Table(Generic[Row]):
         self._table.props(f'table-aria-label="{label}"')
         self._names = names
         for column in columns:
-            if column.state:
-                self._table.add_slot(f"body-cell-{column.name}", _STATE)
+            if column.state or column.link:
+                self._table.add_slot(f"body-cell-{column.name}", _STATE if column.state else _LINK)
         if actions:
             self._table.add_slot("body-cell-can", "".join([_CAN, *map(_button, actions), "</q-td>"]))
         for action in actions:
@@ -103,6 +104,7 @@ class Table(Generic[Row]):
 
 
 _STATE: Final = '<q-td :props="props"><span :class="props.value">{{ props.value }}</span></q-td>'
+_LINK: Final = '<q-td :props="props"><a :href="props.row.href">{{ props.value }}</a></q-td>'
 _CAN: Final = '<q-td :props="props">'
 
 

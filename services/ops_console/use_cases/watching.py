@@ -100,7 +100,7 @@ class Watch:
         self._windows.take(members, looks)
         firsts = await groups.firsts(self._windows.last)
         seen = groups_of(names, self._windows.members, self._windows.looks, firsts)
-        seen.sort(key=lambda each: (-_badness(each), each.name))
+        seen.sort(key=lambda each: (-_badness(each), -each.records, each.name))
         self._show("groups", groups=seen)
 
     async def look_at_parked(self, tail: ParkedTail) -> None:

@@ -117,7 +117,7 @@ async def _has_ended(world: World, estate: Estate) -> bool:
     # What is sent again by one route waits for a moment, and the other would be refused.
     path = f"/deliveries/{estate.delivery_id}"
     shown = await world.ask("webhook_dispatcher", "GET", path, world.token(estate.client_id))
-    return shown.body["state"] == "DELIVERED"
+    return bool(shown.body["state"] == "DELIVERED")
 
 
 def _configurations_last(route: Route) -> tuple[bool, tuple[bool, int, str]]:

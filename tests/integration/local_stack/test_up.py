@@ -108,8 +108,11 @@ def test_a_second_one_says_that_it_runs_already(up: Up) -> None:
 def test_a_killed_process_is_named_and_the_others_go_on(up: Up) -> None:
     os.kill(up.document["pids"]["order_service"], signal.SIGKILL)
     assert up.process.stdout
-    said = iter(up.process.stdout.readline, "")
-    assert any("order_service has ended" in line for line in said)
+    said = []
+    while not said or "order_service has ended" not in said[-1]:
+        said.append(up.process.stdout.readline())
+        assert said[-1], "it says no more"
+    assert any(f"The console: {up.document['console']['url']}" in line for line in said)
     assert runs(up.document["pids"]["config_service"])
     assert up.process.poll() is None
 

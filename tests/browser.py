@@ -10,11 +10,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Response, async_playwright, expect
 
 #: what axe-core calls them; the others are worth a look, and no reason to stop
 SERIOUS = {"serious", "critical"}
+_CONTRAST = {"type": "rule", "values": ["color-contrast"]}
 _PATIENCE_MS = 20_000
+#: nobody looks: no smooth lines, no second frame where one will do
+_CHEAP = ("--disable-gpu", "--disable-smooth-scrolling", "--force-prefers-reduced-motion", "--disable-extensions")
 
 
 def chromium() -> str:
@@ -32,9 +35,11 @@ def chromium() -> str:
 async def browser() -> AsyncIterator[Browser]:
     """A browser for the length of the block."""
     path = chromium()
+    # A page shows what is looked at every few seconds, on a machine that does other things as well.
+    expect.set_options(timeout=_PATIENCE_MS)
     async with async_playwright() as playwright:
         # A browser of root's does not start in its sandbox.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        arguments = [*_CHEAP, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         running = await playwright.chromium.launch(executable_path=path, args=arguments)
         try:
             yield running
@@ -72,18 +77,27 @@ class Operator:
         page = await self.context.new_page()
         page.on("pageerror", lambda fault: self.faults.append(str(fault)))
         page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
-        await page.goto(self.url + path)
+        await self.goes(page, path)
+        return page
+
+    async def goes(self, page: Page, path: str) -> Response | None:
+        """On to another page, until it answers to what is typed; signs in where that is asked for."""
+        answer = await page.goto(self.url + path)
         if urlsplit(page.url).path == "/sign-in":
             await page.get_by_label("Operator token").fill(self.token)
             await page.keyboard.press("Enter")
         await page.locator("main h1").wait_for()
-        return page
+        await page.wait_for_function("window.did_handshake")
+        return answer
 
 
-async def serious_findings(page: Page, within: str = "html") -> list[str]:
+async def serious_findings(page: Page, within: str = "html", *, colours_alone: bool = False) -> list[str]:
     """What axe-core finds on the page (or a part of it) as it is now, and takes seriously."""
-    script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
-    found: dict[str, Any] = await page.evaluate(f"{script}; axe.run('{within}')")
+    if not await page.evaluate("'axe' in window"):
+        script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+        await page.evaluate(f"{script}; null")
+    options = {"resultTypes": ["violations"]} | ({"runOnly": _CONTRAST} if colours_alone else {})
+    found: dict[str, Any] = await page.evaluate("([within, options]) => axe.run(within, options)", [within, options])
     return [
         f"{each['id']}: {node['html']}"
         for each in found["violations"]

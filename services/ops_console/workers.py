@@ -13,7 +13,7 @@ from services.ops_console.use_cases import Watch
 from shared.kit.liveness import Beat
 
 #: seconds between two looks while somebody looks at the picture, and while nobody does
-_EVERY: Final = {"groups": 2.0, "parked messages": 1.0, "outboxes": 3.0, "subscriptions": 5.0, "topics": 5.0}
+_EVERY: Final = {"groups": 1.5, "parked messages": 1.0, "outboxes": 3.0, "subscriptions": 5.0, "topics": 5.0}
 _UNWATCHED: Final = 10.0
 #: how long one look may take
 _LOOK_SECONDS: Final = 30.0

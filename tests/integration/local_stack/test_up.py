@@ -108,7 +108,7 @@ def test_a_second_one_says_that_it_runs_already(up: Up) -> None:
 def test_a_killed_process_is_named_and_the_others_go_on(up: Up) -> None:
     os.kill(up.document["pids"]["order_service"], signal.SIGKILL)
     assert up.process.stdout
-    said = []
+    said: list[str] = []
     while not said or "order_service has ended" not in said[-1]:
         said.append(up.process.stdout.readline())
         assert said[-1], "it says no more"

@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.browser import chromium
+
 from .sources import ROOT
 
 _RUN = ROOT / ".ci" / "run"
@@ -54,6 +56,18 @@ def test_a_browser_is_installed_once_where_none_is_and_root_runs_it(
     subprocess.run([_RUN], env=again, capture_output=True, check=True, timeout=20)
     told = (tmp_path / "asked").read_text().split() if (tmp_path / "asked").exists() else []
     assert told == ["update", "install"] * asked
+
+
+def test_without_a_browser_its_tests_are_skipped_with_a_word_and_fail_in_ci(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", "false")
+    with pytest.raises(pytest.skip.Exception, match="install the package `chromium`"):
+        chromium()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="install the package `chromium`"):
+        chromium()
 
 
 def test_terminated_it_leaves_no_process(tmp_path: Path) -> None:

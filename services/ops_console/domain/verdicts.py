@@ -81,11 +81,11 @@ class Finding:
 
 
 def of_troubles(troubles: Mapping[str, str]) -> Iterable[Finding]:
-    """What could not be looked at, by its name, and why."""
+    """What could not be looked at, by its name, and why: a sentence that begins with what is away."""
     # Several may be of one cause.
-    for sentence, where in {sentence: where for where, sentence in troubles.items()}.items():
+    for sentence in dict.fromkeys(troubles.values()):
         press = "Start it again; until then what is shown of it is what was seen last."
-        yield Finding(Weight.AWAY, where, sentence, None, press, "/")
+        yield Finding(Weight.AWAY, sentence.partition(" ")[0], sentence, None, press, "/")
 
 
 def of_groups(groups: Sequence[GroupSeen], now: datetime) -> Iterable[Finding]:

@@ -15,8 +15,6 @@ from services.ops_console.use_cases import Picture, Watch
 from .frame import PAGES, framed, kept_fresh
 from .tables import Column, Table, ago, when
 
-#: a loop that has not seen its part for so long shows what is old
-_STALE_SECONDS = 60.0
 _PARTS = ("groups", "topics", "parked messages", "outboxes", "subscriptions")
 
 
@@ -82,23 +80,24 @@ class _Tiles:
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._told: list[tuple[Callable[[Picture], tuple[str, str]], TextElement, TextElement]] = []
+        self._told: list[tuple[str, Callable[[Picture], tuple[str, str]], TextElement, TextElement]] = []
         with ui.element("div").classes("tiles"):
-            self._tile("/groups", "Consumer groups", _groups)
-            self._tile("/parked", "Parked messages", self._parked)
-            self._tile("/outbox", "Outboxes", _outboxes)
-            self._tile("/topics", "Topics", _topics)
-            self._tile("/subscriptions", "Subscriptions that fail", _subscriptions)
+            self._tile("/groups", "Consumer groups", "groups", _groups)
+            self._tile("/parked", "Parked messages", "parked messages", self._parked)
+            self._tile("/outbox", "Outboxes", "outboxes", _outboxes)
+            self._tile("/topics", "Topics", "topics", _topics)
+            self._tile("/subscriptions", "Subscriptions that fail", "subscriptions", _subscriptions)
         self.refresh()
 
-    def _tile(self, path: str, title: str, tell: Callable[[Picture], tuple[str, str]]) -> None:
+    def _tile(self, path: str, title: str, part: str, tell: Callable[[Picture], tuple[str, str]]) -> None:
         with ui.element("section").classes("card").props(f'aria-label="{title}"'):
             ui.link(title, path)
-            self._told.append((tell, _words("p").classes("number"), _words("p").classes("soft")))
+            self._told.append((part, tell, _words("p").classes("number"), _words("p").classes("soft")))
 
     def refresh(self) -> None:
-        for tell, number, words in self._told:
-            first, second = tell(self._watch.picture)
+        picture = self._watch.picture
+        for part, tell, number, words in self._told:
+            first, second = tell(picture) if part in picture.seen_at else ("-", "not seen yet")
             _say(number, first)
             _say(words, second)
 

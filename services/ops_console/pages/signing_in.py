@@ -31,6 +31,7 @@ COOKIE: Final = "portfolio_bus_console"
 
 #: what orchestrators and Prometheus ask of every service, and the form
 _OPEN: Final = frozenset({SIGN_IN, SIGN_OUT, "/health/live", "/health/ready", "/metrics"})
+_FILES: Final = "/_nicegui"
 _HOUR: Final = 3600
 _MINUTE: Final = 60.0
 #: NiceGUI's pages have scripts and styles within them, and Vue compiles its templates in the browser. Nothing is loaded
@@ -127,6 +128,8 @@ class Guard:
         connection = HTTPConnection(scope)
         ends_at = self._access.ends_at(connection.cookies)
         scope.setdefault("state", {})["session_ends_at"] = ends_at
+        # Of which a page has two dozen.
+        scope["state"]["quiet"] = ends_at is not None and scope["path"].startswith(_FILES)
         if not _is_of_our_pages(connection.headers):
             await _refuse(scope, receive, send, Response("Not from a page of this console.", HTTPStatus.FORBIDDEN))
         elif ends_at is None and scope["path"] not in _OPEN:
@@ -217,7 +220,7 @@ def _is_of_our_pages(headers: Headers) -> bool:
 
 def _to_the_form(scope: Scope) -> Response:
     wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
-    if scope["type"] == "http" and scope["method"] == "GET" and not wanted.startswith("/_nicegui"):
+    if scope["type"] == "http" and scope["method"] == "GET" and not wanted.startswith(_FILES):
         following = "" if wanted == "/" else f"?next={quote(wanted, safe='')}"
         return RedirectResponse(SIGN_IN + following, HTTPStatus.SEE_OTHER)
     return Response("Sign in first.", HTTPStatus.UNAUTHORIZED)

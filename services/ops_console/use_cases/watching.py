@@ -125,7 +125,10 @@ class Watch:
                 self._troubles.pop(name, None)
             except Trouble as trouble:
                 self._troubles[name] = str(trouble)
-        self._show("outboxes", outboxes=[seen[name] for name in services.names if name in seen])
+        if seen:
+            self._show("outboxes", outboxes=[seen[name] for name in services.names if name in seen])
+        else:
+            self._tell(self.picture)
 
     async def look_at_subscriptions(self, services: Services) -> None:
         """Subscriptions whose endpoints are failing; while somebody looks, the others as well. Raises Trouble."""

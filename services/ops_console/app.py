@@ -10,7 +10,7 @@ from shared.kit.kafka import Kafka
 from shared.kit.logs import configure_logs
 
 from .cli import build_commands
-from .clients import Reach
+from .clients import Provider, Reach, Registration
 from .settings import Settings, settings_of, settings_to_serve
 from .workers import watching
 
@@ -43,10 +43,32 @@ def _serve(stack_file: Path | None) -> None:
 
     logging.disable(logging.NOTSET)
     configure_logs("ops_console", settings.log_level)
+    provider = _provider(settings)
     access = Access(
         token.get_secret_value(),
         hours=settings.console_session_hours,
         secure=settings.console_secure,
         guesses=settings.console_guesses,
+        provider=provider.host if provider else None,
     )
-    uvloop.run(serve_pages(reach, access, settings, watching))
+    uvloop.run(serve_pages(reach, access, settings, watching, provider))
+
+
+def _provider(settings: Settings) -> Provider | None:
+    issuer, client_id, secret = (
+        settings.console_oidc_issuer,
+        settings.console_oidc_client_id,
+        settings.console_oidc_client_secret,
+    )
+    if issuer is None or client_id is None or secret is None:
+        return None
+    return Provider(
+        Registration(
+            issuer=issuer,
+            client_id=client_id,
+            client_secret=secret.get_secret_value(),
+            redirect_uri=f"{(settings.console_url or '').rstrip('/')}/sign-in/provider/callback",
+            claim=settings.console_oidc_claim,
+            value=settings.console_oidc_value or "",
+        )
+    )

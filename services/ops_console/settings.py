@@ -5,9 +5,9 @@ The file that `make up` writes has everything; where there is none, the environm
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.kit.settings import PREFIX, LogLevel, settings_or_exit
@@ -52,12 +52,37 @@ class Settings(BaseSettings):
     console_guesses: int = Field(
         10, ge=1, le=1_000, description="wrong tokens that may be shown a minute before signing in is refused with 429"
     )
+    console_url: str | None = Field(
+        None, pattern=_URL, description="where browsers find the console; an OpenID provider sends people back there"
+    )
+    console_oidc_issuer: str | None = Field(
+        None, pattern=_URL, description="an OpenID provider that operators sign in with, as it calls itself in `iss`"
+    )
+    console_oidc_client_id: str | None = Field(None, min_length=1, description="as which client it knows the console")
+    console_oidc_client_secret: SecretStr | None = Field(None, description="that client's secret")
+    console_oidc_claim: str = Field(
+        "groups", pattern=r"^[!-~]{1,128}$", description="the claim of its ID tokens that says who is an operator"
+    )
+    console_oidc_value: str | None = Field(
+        None, min_length=1, description="what that claim is, or holds, of those who may sign in"
+    )
     http_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     http_port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
     log_level: LogLevel = Field("INFO", description="the least severe log line that is written")
     shutdown_grace: float = Field(
         20.0, gt=0, le=600, description="seconds in which what is in flight may finish after SIGTERM"
     )
+
+    @model_validator(mode="after")
+    def _names_a_provider_whole_or_not_at_all(self) -> Self:
+        named = [self.console_oidc_issuer, self.console_oidc_client_id, self.console_oidc_client_secret]
+        if any(named) and not all([*named, self.console_oidc_value, self.console_url]):
+            message = (
+                "PORTFOLIO_BUS_CONSOLE_URL and PORTFOLIO_BUS_CONSOLE_OIDC_ISSUER, _CLIENT_ID, _CLIENT_SECRET and "
+                "_VALUE are set together"
+            )
+            raise ValueError(message)
+        return self
 
     @property
     def urls(self) -> dict[str, str]:

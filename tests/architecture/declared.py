@@ -7,9 +7,9 @@ NOUNS = {
         "standings tables"
     ),
     "services/ops_console": (
-        "accounts answers clients commands deliveries events frame groups outbox overview parked reach receiver "
-        "replies serving services signing_in stories style subscriptions tables topics verdicts watching webhooks "
-        "windows"
+        "accounts answers clients commands deliveries events frame groups outbox overview parked provider providing "
+        "reach receiver replies serving services signing_in stories style subscriptions tables topics verdicts "
+        "watching webhooks windows"
     ),
     "services/order_service": (
         "accounts announcements copies currencies execution_orders executions foresight freshness listing orders "

@@ -3,6 +3,7 @@
 from .events import Came, after_the_end, until_now
 from .groups import First, Groups
 from .parked import Parked, ParkedTail, parked_messages, shown
+from .provider import NotAnOperator, Provider, Registration
 from .reach import Reach
 from .receiver import Behaviour, Delivered, Receiver
 from .replies import no_reply_within, send
@@ -15,10 +16,13 @@ __all__ = [
     "Delivered",
     "First",
     "Groups",
+    "NotAnOperator",
     "Parked",
     "ParkedTail",
+    "Provider",
     "Reach",
     "Receiver",
+    "Registration",
     "Services",
     "TopicSeen",
     "Trouble",

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from services.ops_console.clients import Trouble
 from services.ops_console.use_cases import Watch
 
-from .signing_in import SIGN_IN, SIGN_OUT
+from .signing_in import SIGN_IN, SIGN_OUT, Session
 from .style import COLOURS, PAGE
 
 PAGES: Final = {
@@ -55,12 +55,12 @@ def framed(request: Request, path: str) -> Iterator[None]:
 
 def kept_fresh(request: Request, watch: Watch, *refresh: Callable[[], object]) -> None:
     """Call these again whenever the picture has changed, for as long as the page is open and its session lasts."""
-    ends_at: float = request.state.session_ends_at
+    session: Session = request.state.session
     shown = -1
 
     def look() -> None:
         nonlocal shown
-        if time.time() > ends_at:
+        if time.time() > session.ends_at:
             ui.navigate.to(SIGN_IN)
             return
         version = watch.look().version
@@ -71,6 +71,12 @@ def kept_fresh(request: Request, watch: Watch, *refresh: Callable[[], object]) -
 
     watch.look()
     ui.timer(_SECONDS, look)
+
+
+def operator_of(request: Request) -> str:
+    """Who has signed in, for the log."""
+    session: Session = request.state.session
+    return session.name
 
 
 @contextmanager

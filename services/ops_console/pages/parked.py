@@ -13,7 +13,7 @@ from services.ops_console.domain import ParkedSeen
 from services.ops_console.use_cases import Watch, parked_message, redriven
 from shared.kit.logs import get_logger, redact
 
-from .frame import framed, kept_fresh, telling
+from .frame import framed, kept_fresh, operator_of, telling
 from .tables import Action, Column, Table, when
 
 _COLUMNS = [
@@ -46,7 +46,7 @@ class _Parked:
     """The page of one browser."""
 
     def __init__(self, watch: Watch, reach: Reach, request: Request) -> None:
-        self._watch, self._reach = watch, reach
+        self._watch, self._reach, self._operator = watch, reach, operator_of(request)
         with ui.element("div").classes("row-of"):
             self._group = ui.select([_ALL], value=_ALL, label="Group").props("outlined dense")
             self._reason = ui.select([_ALL], value=_ALL, label="Reason").props("outlined dense")
@@ -118,7 +118,7 @@ class _Parked:
                 counts = await redriven(services, **chosen)
             self._watch.hurry()
             named = {name: value for name, value in chosen.items() if value is not None}
-            _log.info("redrive asked for", audit=True, messages=sum(counts.values()), **named)
+            _log.info("redrive asked for", audit=True, operator=self._operator, messages=sum(counts.values()), **named)
             ui.notify(f"{sum(counts.values()):,} messages are on their way back.", type="positive", color="green-10")
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from nicegui import ui
 from starlette.middleware import Middleware
 
-from services.ops_console.clients import Reach
+from services.ops_console.clients import Provider, Reach
 from services.ops_console.use_cases import Watch
 from shared.kit.http import Server, create_app
 from shared.kit.http.server import Listening
@@ -18,6 +18,7 @@ from shared.kit.loop_lag import LoopLag
 from shared.kit.metrics import Metrics
 
 from . import accounts, groups, outbox, overview, parked, subscriptions, topics
+from .providing import provider_routes
 from .signing_in import SIGN_IN, SIGN_OUT, Access, Guard, sign_in_routes
 
 Loop = Callable[[Beat], Awaitable[None]]
@@ -27,7 +28,9 @@ _HANGS_AFTER = 60.0
 _log = get_logger("console")
 
 
-def build_app(watch: Watch, reach: Reach, access: Access, liveness: Liveness, metrics: Metrics) -> FastAPI:
+def build_app(
+    watch: Watch, reach: Reach, access: Access, provider: Provider | None, liveness: Liveness, metrics: Metrics
+) -> FastAPI:
     """The application; NiceGUI has one of its own in a process, so that this is called once."""
     app = create_app(
         title="ops_console",
@@ -42,6 +45,8 @@ def build_app(watch: Watch, reach: Reach, access: Access, liveness: Liveness, me
     # Within the frame that logs and measures, so that what is refused is logged and measured as well.
     app.user_middleware.append(Middleware(Guard, access=access))
     app.include_router(sign_in_routes(access))
+    if provider is not None:
+        app.include_router(provider_routes(access, provider))
     for page in (overview, topics, groups, outbox):
         page.register(watch)
     for page in (parked, subscriptions, accounts):
@@ -52,7 +57,11 @@ def build_app(watch: Watch, reach: Reach, access: Access, liveness: Liveness, me
 
 
 async def serve_pages(
-    reach: Reach, access: Access, settings: Listening, watching: Callable[[Watch, Reach], Mapping[str, Loop]]
+    reach: Reach,
+    access: Access,
+    settings: Listening,
+    watching: Callable[[Watch, Reach], Mapping[str, Loop]],
+    provider: Provider | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, while the loops of `watching` keep the picture fresh."""
     stop = asyncio.Event()
@@ -60,7 +69,7 @@ async def serve_pages(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watch, liveness, metrics, lag = Watch(reach.kafka), Liveness(), Metrics(), LoopLag()
     metrics.add(liveness, lag)
-    server = Server(build_app(watch, reach, access, liveness, metrics), settings)
+    server = Server(build_app(watch, reach, access, provider, liveness, metrics), settings)
     serving = asyncio.create_task(server.serve(), name="http")
     serving.add_done_callback(lambda _: stop.set())
     tasks = {"loop lag": lag.run, **watching(watch, reach)}

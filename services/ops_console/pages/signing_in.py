@@ -4,11 +4,13 @@ The form is plain HTML without a script. Nothing else is shown to whoever has no
 WebSocket.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
 from typing import Final
@@ -27,10 +29,16 @@ from .style import COLOURS, FORM
 
 SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"
+#: to the OpenID provider, and where it sends people back to
+PROVIDER: Final = "/sign-in/provider"
+CALLBACK: Final = "/sign-in/provider/callback"
 COOKIE: Final = "portfolio_bus_console"
 
+#: who has signed in with the token, which has no name
+NAMELESS: Final = "an operator"
+
 #: what orchestrators and Prometheus ask of every service, and the form
-_OPEN: Final = frozenset({SIGN_IN, SIGN_OUT, "/health/live", "/health/ready", "/metrics"})
+_OPEN: Final = frozenset({SIGN_IN, SIGN_OUT, PROVIDER, CALLBACK, "/health/live", "/health/ready", "/metrics"})
 _FILES: Final = "/_nicegui"
 _HOUR: Final = 3600
 _MINUTE: Final = 60.0
@@ -63,7 +71,7 @@ _PAGE: Final = """<!doctype html>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus{described}>
 <button type="submit">Sign in</button>
 </form>
-<p>The token is PORTFOLIO_BUS_CONSOLE_TOKEN of this console; <code>make up</code> writes it to .local/stack.json.</p>
+{provider}<p>The token is PORTFOLIO_BUS_CONSOLE_TOKEN; <code>make up</code> keeps it in .local/stack.json.</p>
 </main>
 </body>
 </html>
@@ -72,14 +80,29 @@ _PAGE: Final = """<!doctype html>
 _log = get_logger("console")
 
 
+@dataclass(frozen=True)
+class Session:
+    """Somebody who has signed in."""
+
+    #: an address or a name, as the provider has it
+    name: str
+    #: seconds since the epoch
+    ends_at: float
+
+
 class Access:
     """The operator's token, the sessions that it opens, and how often a wrong one may be tried."""
 
-    def __init__(self, token: str, *, hours: float, secure: bool, guesses: int) -> None:
-        """Sessions last for `hours`; a minute has so many `guesses`, whoever makes them."""
+    def __init__(self, token: str, *, hours: float, secure: bool, guesses: int, provider: str | None = None) -> None:
+        """Sessions last for `hours`; a minute has so many `guesses`, whoever makes them.
+
+        `provider` is the host of the OpenID provider that signs in as well, if there is one.
+        """
         self._token = token.encode()
+        self.provider = provider
         # Of the token, so that every replica takes the same sessions and a new token ends all of them.
-        self._signer = TimestampSigner(hashlib.sha256(b"console session\0" + self._token).digest(), salt="session")
+        self.key = hashlib.sha256(b"console session\0" + self._token).digest()
+        self._signer = TimestampSigner(self.key, salt="session")
         self._seconds = int(hours * _HOUR)
         self._guesses = guesses
         self._wrong: list[float] = []
@@ -96,20 +119,26 @@ class Access:
         self._wrong = [at for at in self._wrong if now - at < _MINUTE]
         return self._wrong[0] + _MINUTE - now if len(self._wrong) >= self._guesses else 0.0
 
-    def opens(self, token: str) -> str | None:
-        """A new session, if this is the operator's token."""
-        if not hmac.compare_digest(token.encode(), self._token):
-            self._wrong.append(time.monotonic())
-            return None
-        return self._signer.sign(secrets.token_urlsafe(16)).decode()
+    def takes(self, token: str) -> bool:
+        """Whether this is the operator's token; a wrong one is counted."""
+        if hmac.compare_digest(token.encode(), self._token):
+            return True
+        self._wrong.append(time.monotonic())
+        return False
 
-    def ends_at(self, cookies: Mapping[str, str]) -> float | None:
-        """When the session ends that a browser shows, as seconds since the epoch; None if it shows none that holds."""
+    def session(self, name: str) -> str:
+        """A new session of the operator of this name."""
+        named = base64.urlsafe_b64encode(name.encode()).decode()
+        return self._signer.sign(f"{secrets.token_urlsafe(16)}.{named}").decode()
+
+    def session_in(self, cookies: Mapping[str, str]) -> Session | None:
+        """The session that a browser shows; None if it shows none that holds."""
         try:
-            _, began = self._signer.unsign(cookies.get(COOKIE, ""), max_age=self._seconds, return_timestamp=True)
+            told, began = self._signer.unsign(cookies.get(COOKIE, ""), max_age=self._seconds, return_timestamp=True)
         except BadSignature:
             return None
-        return began.timestamp() + self._seconds
+        name = base64.urlsafe_b64decode(told.rpartition(b".")[2]).decode()
+        return Session(name, began.timestamp() + self._seconds)
 
 
 class Guard:
@@ -126,13 +155,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        ends_at = self._access.ends_at(connection.cookies)
-        scope.setdefault("state", {})["session_ends_at"] = ends_at
+        session = self._access.session_in(connection.cookies)
+        scope.setdefault("state", {})["session"] = session
         # Of which a page has two dozen.
-        scope["state"]["quiet"] = ends_at is not None and scope["path"].startswith(_FILES)
+        scope["state"]["quiet"] = session is not None and scope["path"].startswith(_FILES)
         if not _is_of_our_pages(connection.headers):
             await _refuse(scope, receive, send, Response("Not from a page of this console.", HTTPStatus.FORBIDDEN))
-        elif ends_at is None and scope["path"] not in _OPEN:
+        elif session is None and scope["path"] not in _OPEN:
             await _refuse(scope, receive, send, _to_the_form(scope))
         else:
             await self._unless_gone(scope, receive, _with_our_headers(send))
@@ -161,25 +190,20 @@ def sign_in_routes(access: Access) -> APIRouter:
 
     @router.get(SIGN_IN)
     async def show(request: Request) -> Response:
-        return _form(request)
+        return form(request, access)
 
     @router.post(SIGN_IN)
     async def sign_in(request: Request) -> Response:
         if wait := access.wait():
-            refused = _form(request, "Too many wrong tokens were tried. Wait a minute.", HTTPStatus.TOO_MANY_REQUESTS)
+            sentence = "Too many wrong tokens were tried. Wait a minute."
+            refused = form(request, access, sentence, HTTPStatus.TOO_MANY_REQUESTS)
             refused.headers["Retry-After"] = str(int(wait) + 1)
             return refused
         sent = parse_qs((await request.body()).decode("utf-8", "replace"))
-        session = access.opens(sent.get("token", [""])[0])
-        if session is None:
+        if not access.takes(sent.get("token", [""])[0]):
             _log.warning("sign-in refused", audit=True)
-            return _form(request, "This is not the operator's token.", HTTPStatus.UNAUTHORIZED)
-        _log.info("signed in", audit=True)
-        answer = RedirectResponse(_next_of(request), HTTPStatus.SEE_OTHER)
-        answer.set_cookie(
-            COOKIE, session, max_age=access.seconds, httponly=True, samesite="lax", secure=access.secure, path="/"
-        )
-        return answer
+            return form(request, access, "This is not the operator's token.", HTTPStatus.UNAUTHORIZED)
+        return signed_in(access, NAMELESS, next_of(request))
 
     @router.post(SIGN_OUT)
     async def sign_out() -> Response:
@@ -190,19 +214,39 @@ def sign_in_routes(access: Access) -> APIRouter:
     return router
 
 
-def _form(request: Request, refused: str = "", status: HTTPStatus = HTTPStatus.OK) -> HTMLResponse:
-    following = _next_of(request)
-    action = SIGN_IN if following == "/" else f"{SIGN_IN}?next={quote(following, safe='')}"
+def signed_in(access: Access, name: str, following: str) -> Response:
+    """Open a session, and go on to where somebody was going."""
+    _log.info("signed in", audit=True, operator=name)
+    answer = RedirectResponse(following, HTTPStatus.SEE_OTHER)
+    answer.set_cookie(
+        *(COOKIE, access.session(name)),
+        max_age=access.seconds,
+        httponly=True,
+        samesite="lax",
+        secure=access.secure,
+        path="/",
+    )
+    return answer
+
+
+def form(request: Request, access: Access, refused: str = "", status: HTTPStatus = HTTPStatus.OK) -> HTMLResponse:
+    """The form, with what was refused before."""
+    following = next_of(request)
+    query = "" if following == "/" else f"?next={quote(following, safe='')}"
+    provider = ""
+    if access.provider:
+        provider = f'<p><a href="{escape(PROVIDER + query)}">Sign in with {escape(access.provider)}</a></p>\n'
     page = _PAGE.format(
         style=COLOURS + FORM,
-        action=escape(action),
+        action=escape(SIGN_IN + query),
         refused=f'<p id="refused" role="alert">{escape(refused)}</p>\n' if refused else "",
         described=' aria-describedby="refused"' if refused else "",
+        provider=provider,
     )
     return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})
 
 
-def _next_of(request: Request) -> str:
+def next_of(request: Request) -> str:
     """Where to go on to: a page of ours, never an address elsewhere."""
     following = request.query_params.get("next", "/")
     parsed = urlsplit(following)

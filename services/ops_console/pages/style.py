@@ -25,6 +25,7 @@ body.sign-in { background: var(--back); color: var(--text); font: 1rem/1.5 syste
   background: var(--card); color: var(--text); }
 .sign-in button { padding: .6rem; border: 0; border-radius: .3rem; background: var(--act); color: #fff; }
 .sign-in p { color: var(--soft); font-size: .9rem; }
+.sign-in a { color: var(--link); }
 .sign-in #refused { color: var(--bad); font-size: 1rem; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 """

@@ -11,7 +11,7 @@ from services.ops_console.domain import SubscriptionSeen
 from services.ops_console.use_cases import Watch, failed_deliveries, pause_subscription, resend
 from shared.kit.logs import get_logger
 
-from .frame import framed, kept_fresh, telling
+from .frame import framed, kept_fresh, operator_of, telling
 from .tables import Action, Column, Table, ago
 
 _COLUMNS = [
@@ -50,7 +50,7 @@ class _Subscriptions:
     """The page of one browser."""
 
     def __init__(self, watch: Watch, reach: Reach, request: Request) -> None:
-        self._watch, self._reach = watch, reach
+        self._watch, self._reach, self._operator = watch, reach, operator_of(request)
         ui.label(_HELP).classes("soft")
         self._wanted = ui.input("Only titles, hosts or clients with").props("clearable outlined dense")
         actions = [
@@ -76,7 +76,7 @@ class _Subscriptions:
                 await pause_subscription(services, subscription_id, paused=paused)
             self._watch.hurry()
             does = "paused" if paused else "resumed"
-            _log.info(f"subscription {does}", audit=True, subscription=subscription_id)
+            _log.info(f"subscription {does}", audit=True, operator=self._operator, subscription=subscription_id)
             ui.notify(f"The subscription is {does}.", type="positive", color="green-10")
 
     async def _failed(self, subscription_id: str) -> None:
@@ -96,7 +96,7 @@ class _Subscriptions:
             async with self._reach.services() as services:
                 await resend(services, delivery_id)
             self._watch.hurry()
-            _log.info("delivery sent again", audit=True, delivery=delivery_id)
+            _log.info("delivery sent again", audit=True, operator=self._operator, delivery=delivery_id)
             ui.notify("The delivery waits to be sent again.", type="positive", color="green-10")
 
 

@@ -124,3 +124,9 @@ def test_a_server_takes_the_environment_before_a_file_that_happens_to_lie_there(
     assert settings_to_serve(None).kafka == STACK["kafka"]
     monkeypatch.setenv("PORTFOLIO_BUS_KAFKA", "elsewhere:1")
     assert settings_to_serve(None).kafka == "elsewhere:1"
+
+
+def test_an_openid_provider_is_named_whole_or_not_at_all() -> None:
+    ran = typed("serve", PORTFOLIO_BUS_KAFKA="127.0.0.1:1", PORTFOLIO_BUS_CONSOLE_OIDC_ISSUER="https://id.example.com")
+    assert "PORTFOLIO_BUS_CONSOLE_URL and PORTFOLIO_BUS_CONSOLE_OIDC_ISSUER" in str(ran.exception)
+    assert "are set together" in str(ran.exception)

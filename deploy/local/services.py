@@ -36,6 +36,9 @@ _READY_SECONDS = 90.0
 _ANSWER_SECONDS = 2.0
 _STOP_SECONDS = 15.0
 
+#: Owns nothing, so that it has no database, and is not among the services that have.
+CONSOLE = "ops_console"
+
 
 class ServiceProcess(LeashedProcess):
     """One process of a service, ready once `/health/ready` says so of all its roles."""
@@ -58,6 +61,14 @@ class BootstrapClient:
     client_secret: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Console:
+    """The console's pages, and what an operator signs in to them with."""
+
+    process: ServiceProcess
+    token: str = field(repr=False)
+
+
 @dataclass
 class RunningSystem:
     """A stack with all services on it."""
@@ -73,6 +84,7 @@ class RunningSystem:
     services: dict[str, ServiceProcess] = field(default_factory=dict)
     #: Two clients with all scopes.
     clients: list[BootstrapClient] = field(default_factory=list)
+    console: Console | None = None
 
     def start(
         self,
@@ -101,6 +113,30 @@ class RunningSystem:
         self.services[label] = ServiceProcess(self.stack, command, self.urls[label])
         return self.services[label]
 
+    def start_console(self, environment: Mapping[str, str] | None = None) -> Console:
+        """Start the console's pages for this system, with a token of their own. They may not be ready yet."""
+        (url,) = _new_urls([CONSOLE]).values()
+        client, token = self.clients[0], secrets.token_urlsafe(32)
+        own = {
+            **{f"PORTFOLIO_BUS_{name.upper()}_URL": address for name, address in self.urls.items()},
+            "PORTFOLIO_BUS_HTTP_HOST": LOOPBACK,
+            "PORTFOLIO_BUS_HTTP_PORT": url.rpartition(":")[2],
+            "PORTFOLIO_BUS_CLIENT_ID": client.client_id,
+            "PORTFOLIO_BUS_CLIENT_SECRET": client.client_secret,
+            "PORTFOLIO_BUS_CONSOLE_TOKEN": token,
+        }
+        command = Command(
+            name=CONSOLE,
+            argv=[sys.executable, "-m", f"services.{CONSOLE}", "serve"],
+            log=self.stack.directory / f"{CONSOLE}.log",
+            env={**os.environ, **self.environment, **own, **(environment or {})},
+            cwd=REPOSITORY,
+            rank=SERVICE_RANK,
+            grace=_STOP_SECONDS,
+        )
+        self.console = Console(ServiceProcess(self.stack, command, url), token)
+        return self.console
+
     def migrate(self, service: str) -> None:
         """Bring a service's tables and topics up to date; raises ProcessFailedError with its last log lines."""
         command = self._command(f"{service}-migrate", service, ["migrate"], {})
@@ -122,13 +158,15 @@ class RunningSystem:
 
     def document(self) -> dict[str, Any]:
         """Return what `.local/stack.json` says."""
-        processes = [*self.stack.nodes.values(), *self.services.values()]
+        console = self.console
+        processes = [*self.stack.nodes.values(), *self.services.values(), *([console.process] if console else [])]
         return {
             "kafka": self.stack.kafka,
             "postgres": self.databases,
             "services": {name: service.url for name, service in self.services.items()},
             "pids": {process.name: process.pid for process in processes},
             "clients": [vars(client) for client in self.clients],
+            **({"console": {"url": console.process.url, "token": console.token}} if console else {}),
         }
 
     def _command(self, name: str, service: str, arguments: list[str], environment: Mapping[str, str]) -> Command:
@@ -153,7 +191,7 @@ class RunningSystem:
 def service_names() -> list[str]:
     """Return the folder names of all services that run as processes: those that have a database to migrate.
 
-    ops_console has none: it is a command line so far.
+    ops_console has none: see `RunningSystem.start_console`.
     """
     return sorted({migration.parents[1].name for migration in (REPOSITORY / "services").glob("*/migrations/0*.py")})
 
@@ -188,7 +226,8 @@ def running_system(
         together(service.wait_ready for service in system.services.values())
         yield system
     finally:
-        together(service.stop for service in system.services.values())
+        console = [system.console.process] if system.console else []
+        together(service.stop for service in [*console, *system.services.values()])
 
 
 def _new_urls(names: Sequence[str]) -> dict[str, str]:

@@ -52,6 +52,7 @@ def up(
         ):
             status.update("Starting the services…")
             with running_system(stack) as system:
+                system.start_console().process.wait_ready()
                 status.stop()
                 with _published(stack_file, system.document()):
                     _show(console, system, stack_file)
@@ -113,7 +114,11 @@ def _show(console: Console, system: RunningSystem, stack_file: Path) -> None:
     table.add_row("PostgreSQL", system.stack.postgres.rpartition("@")[2], _pids_of("postgres", system.stack.nodes))
     for client in system.clients:
         table.add_row("client", client.client_id)
+    if system.console:
+        table.add_row("ops_console", system.console.process.url, str(system.console.process.pid))
     console.print(table)
+    if system.console:
+        console.print(f"The console: {system.console.process.url} (its token stands in the file below)")
     console.print(f"Addresses, databases and client secrets: {stack_file}")
     console.print(f"Logs: {system.stack.directory}")
     console.print("Ctrl-C stops everything.")
@@ -126,6 +131,8 @@ def _pids_of(beginning: str, nodes: Mapping[str, Node]) -> str:
 def _watch(console: Console, system: RunningSystem) -> NoReturn:
     """Say once of each process that has ended; whoever killed it, such as a fault test, wants the rest to go on."""
     running: dict[str, Node] = {**system.stack.nodes, **system.services}
+    if system.console:
+        running["ops_console"] = system.console.process
     while True:
         for ended in [node for node in running.values() if not node.alive()]:
             del running[ended.name]

@@ -5,12 +5,12 @@ The file that `make up` writes has everything; where there is none, the environm
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.kit.settings import PREFIX, settings_or_exit
+from shared.kit.settings import PREFIX, LogLevel, settings_or_exit
 
 #: what `make up` writes
 STACK_FILE = Path(".local/stack.json")
@@ -19,7 +19,7 @@ _URL = r"^https?://[^\s/]+[^\s]*$"
 
 
 class Settings(BaseSettings):
-    """The settings of the command line. Each command needs its part of them alone."""
+    """The settings of the command line and of the pages. Each command needs its part of them alone."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -38,6 +38,51 @@ class Settings(BaseSettings):
         None, min_length=1, max_length=100, description="the client as which the command line acts"
     )
     client_secret: SecretStr | None = Field(None, description="that client's secret")
+
+    console_token: SecretStr | None = Field(
+        None,
+        min_length=20,
+        max_length=200,
+        description="what an operator signs in to the console's pages with; `serve` needs it",
+    )
+    console_secure: bool = Field(
+        default=False, description="whether browsers may send the session over HTTPS alone: set it behind TLS"
+    )
+    console_session_hours: float = Field(12.0, gt=0, le=24 * 30, description="hours until an operator signs in anew")
+    console_guesses: int = Field(
+        10, ge=1, le=1_000, description="wrong tokens that may be shown a minute before signing in is refused with 429"
+    )
+    console_url: str | None = Field(
+        None, pattern=_URL, description="where browsers find the console; an OpenID provider sends people back there"
+    )
+    console_oidc_issuer: str | None = Field(
+        None, pattern=_URL, description="an OpenID provider that operators sign in with, as it calls itself in `iss`"
+    )
+    console_oidc_client_id: str | None = Field(None, min_length=1, description="as which client it knows the console")
+    console_oidc_client_secret: SecretStr | None = Field(None, description="that client's secret")
+    console_oidc_claim: str = Field(
+        "groups", pattern=r"^[!-~]{1,128}$", description="the claim of its ID tokens that says who is an operator"
+    )
+    console_oidc_value: str | None = Field(
+        None, min_length=1, description="what that claim is, or holds, of those who may sign in"
+    )
+    http_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    http_port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
+    log_level: LogLevel = Field("INFO", description="the least severe log line that is written")
+    shutdown_grace: float = Field(
+        20.0, gt=0, le=600, description="seconds in which what is in flight may finish after SIGTERM"
+    )
+
+    @model_validator(mode="after")
+    def _names_a_provider_whole_or_not_at_all(self) -> Self:
+        named = [self.console_oidc_issuer, self.console_oidc_client_id, self.console_oidc_client_secret]
+        if any(named) and not all([*named, self.console_oidc_value, self.console_url]):
+            message = (
+                "PORTFOLIO_BUS_CONSOLE_URL and PORTFOLIO_BUS_CONSOLE_OIDC_ISSUER, _CLIENT_ID, _CLIENT_SECRET and "
+                "_VALUE are set together"
+            )
+            raise ValueError(message)
+        return self
 
     @property
     def urls(self) -> dict[str, str]:
@@ -58,6 +103,12 @@ def settings_of(stack_file: Path | None) -> Settings:
     if stack_file is None and not STACK_FILE.exists():
         return settings_or_exit(Settings)
     return _from_stack_file(stack_file or STACK_FILE)
+
+
+def settings_to_serve(stack_file: Path | None) -> Settings:
+    """Read the settings of a server: as above, but the environment goes before a file that was not named."""
+    told = settings_of(stack_file) if stack_file else settings_or_exit(Settings)
+    return told if told.kafka else settings_of(None)
 
 
 def _from_stack_file(path: Path) -> Settings:

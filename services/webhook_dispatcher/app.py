@@ -9,7 +9,14 @@ from shared.kit.sealing import SealedColumn
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, plumbing
 
-from .api import action_routes, delivery_routes, ops_delivery_routes, repair_routes, subscription_routes
+from .api import (
+    action_routes,
+    delivery_routes,
+    ops_delivery_routes,
+    repair_routes,
+    subscription_routes,
+    watched_routes,
+)
 from .consumers import copies_subscriber, events_subscriber, rebalancings_subscriber
 from .domain import CircuitRule, RecoveryPace
 from .settings import Settings
@@ -43,6 +50,7 @@ def build(settings: Settings) -> Service:
             delivery_routes(database),
             repair_routes(database, worker.stops.note),
             ops_delivery_routes(database),
+            watched_routes(database),
         ],
         verifier=verifier,
         token_keys=keys,

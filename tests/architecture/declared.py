@@ -7,8 +7,9 @@ NOUNS = {
         "standings tables"
     ),
     "services/ops_console": (
-        "accounts answers clients commands deliveries events groups outbox parked reach receiver replies services "
-        "stories topics webhooks"
+        "accounts answers clients commands deliveries events frame groups outbox overview parked provider providing "
+        "reach receiver replies serving services signing_in stories style subscriptions tables topics verdicts "
+        "watching webhooks windows"
     ),
     "services/order_service": (
         "accounts announcements copies currencies execution_orders executions foresight freshness listing orders "
@@ -19,7 +20,7 @@ NOUNS = {
         "copies deliveries delivery dialling disabling endings endpoints event_types exchange failing gate "
         "housekeeping measures ops outcomes package packages partitions planning recording recoveries recovery "
         "reopenings repairs resending retention returns searches secrets sender sending signing signing_keys slots "
-        "standing subscriptions targets tokens trials trust"
+        "standing subscriptions targets tokens trials trust watched watching"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

@@ -8,7 +8,7 @@ import typer
 
 from services.ops_console.clients import Reach
 
-from . import accounts, clients, commands, deliveries, events, groups, outbox, parked, topics, webhooks
+from . import accounts, clients, commands, deliveries, events, groups, outbox, parked, serving, topics, webhooks
 
 _HELP = """Look at what runs and steer it: topics, consumer groups, parked messages, deliveries, accounts.
 
@@ -22,8 +22,8 @@ StackFile = Annotated[
 ]
 
 
-def build_commands(reach: Callable[[Path | None], Reach]) -> typer.Typer:
-    """The whole command line; `reach` says where everything is, once that is needed."""
+def build_commands(reach: Callable[[Path | None], Reach], serve: serving.Serve) -> typer.Typer:
+    """The whole command line; `reach` says where everything is, once that is needed, and `serve` serves the pages."""
     app = typer.Typer(name="portfolio-bus", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 
     @app.callback()
@@ -33,6 +33,7 @@ def build_commands(reach: Callable[[Path | None], Reach]) -> typer.Typer:
 
     for noun in (topics, groups, outbox, deliveries, accounts, commands, events, webhooks):
         noun.register(app)
+    serving.register(app, serve)
     app.add_typer(parked.commands(), name="parked")
     app.add_typer(clients.commands(), name="clients")
     return app

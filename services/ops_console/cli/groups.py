@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from services.ops_console.clients import Reach
-from services.ops_console.domain import Standing, State, worst_of
-from services.ops_console.use_cases import GroupSeen, groups_seen
+from services.ops_console.domain import GroupSeen, Standing, State, worst_of
+from services.ops_console.use_cases import groups_seen
 
 from .answers import NOT_WELL, AsJson, Check, done, reach_of, show_json, show_table, working
 

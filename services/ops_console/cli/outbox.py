@@ -1,15 +1,15 @@
 """`outbox`."""
 
+from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from services.ops_console.clients import Reach
+from services.ops_console.domain import DRAINS_WITHIN
+from services.ops_console.use_cases import outboxes_seen
 
 from .answers import NOT_WELL, AsJson, Check, done, reach_of, show_json, show_table, working
-
-#: while a relay runs, the oldest message is well below a second old; so old it is only where none does
-_DRAINS_WITHIN = 10.0
 
 
 def register(app: typer.Typer) -> None:
@@ -33,11 +33,11 @@ def register(app: typer.Typer) -> None:
         else:
             rows = [(each["service"], each["rows"], float(each["oldest_seconds"])) for each in seen]
             show_table(("service", "messages", "oldest, seconds"), rows, empty="There are no services.")
-        if check and any(each["oldest_seconds"] > _DRAINS_WITHIN for each in seen):
+        if check and any(each["oldest_seconds"] > DRAINS_WITHIN for each in seen):
             raise typer.Exit(NOT_WELL)
 
 
 async def _seen(reach: Reach) -> list[dict[str, Any]]:
     async with reach.services() as services:
         with working("Asking the services…"):
-            return [{"service": name, **await services.ask(name, "GET", "/ops/outbox")} for name in services.names]
+            return [asdict(each) for each in await outboxes_seen(services)]

@@ -1,12 +1,12 @@
 """`parked list | show | redrive`."""
 
 from collections import Counter
-from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
 
-from services.ops_console.clients import Parked, Reach, Trouble, parked_messages, shown
+from services.ops_console.clients import Parked, Reach, parked_messages, shown
+from services.ops_console.use_cases import parked_message, redriven
 
 from .answers import NOT_WELL, AsJson, Check, done, reach_of, show_json, show_table, working
 
@@ -70,7 +70,6 @@ def commands() -> typer.Typer:
         if [group is not None, every_group, parked_id is not None].count(True) != 1:
             raise typer.BadParameter("name a group, or say --all, or name one message with --id")
         reach = reach_of(ctx)
-        group = group or (parked_id.partition("/")[0] if parked_id else None)
         counts = done(reach, _redriven(reach, group, reason, parked_id))
         if as_json:
             show_json(counts)
@@ -100,26 +99,10 @@ def _say_how_many(found: list[Parked]) -> None:
 
 async def _one(reach: Reach, parked_id: str) -> dict[str, Any]:
     with working("Reading what is parked…"):
-        # Left midway, it would be closed by nobody before its connections are.
-        async with aclosing(parked_messages(reach.kafka, [parked_id.partition("/")[0]])) as parked:
-            async for each in parked:
-                if each.id == parked_id:
-                    return shown(each, whole=True)
-    message = f"No message {parked_id} is parked."
-    raise Trouble(message)
+        return await parked_message(reach.kafka, parked_id)
 
 
 async def _redriven(reach: Reach, group: str | None, reason: str | None, parked_id: str | None) -> dict[str, int]:
-    asked = {"group": group, "reason": reason, "parked_id": parked_id}
-    body = {name: value for name, value in asked.items() if value is not None}
     async with reach.services() as services:
-        # A group bears the name of its service.
-        owners = [group.partition(".")[0]] if group else services.names
-        if unknown := [name for name in owners if name not in services.names]:
-            message = f"There is no service {unknown[0]}, which the group {group} would belong to."
-            raise Trouble(message)
-        counts: dict[str, int] = {}
         with working("Sending back…"):
-            for name in owners:
-                counts |= (await services.ask(name, "POST", "/ops/parked/redrive", body=body))["groups"]
-        return counts
+            return await redriven(services, group=group, reason=reason, parked_id=parked_id)

@@ -38,6 +38,8 @@ class Groups:
         self._kafka = kafka
         self._admin = admin
         self._consumer = consumer
+        #: partitions that members of each group have read while it was looked at
+        self._read: dict[str, set[TopicPartition]] = {}
 
     @classmethod
     @asynccontextmanager
@@ -64,10 +66,14 @@ class Groups:
         seen = await asyncio.gather(*map(self._members_of, groups))
         members = {group: count for group, (count, _) in zip(groups, seen, strict=True)}
         stood: dict[str, dict[TopicPartition, int]] = {}
+        # What was read is remembered: a group without members, which had nothing stored yet, has not done it either.
+        self._read = {group: self._read.get(group, set()) for group in groups}
         for group, (_, assigned) in zip(groups, seen, strict=True):
+            self._read[group].update(assigned)
+            stored = await self._stored(group)
             # Where nothing is stored yet, the group will begin with whatever there is.
-            beginnings = await self._consumer.beginning_offsets(assigned)
-            stood[group] = {**beginnings, **await self._stored(group)}
+            beginnings = await self._consumer.beginning_offsets(self._read[group] - stored.keys())
+            stood[group] = {**beginnings, **stored}
         ends = await self._consumer.end_offsets(list({tp for positions in stood.values() for tp in positions}))
         looks = {
             (group, self._kafka.logical(tp.topic), tp.partition): Look(at, ends[tp], members[group])

@@ -1,19 +1,25 @@
 """Parked messages as they lie in Kafka."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.contracts import parked_topic
+from services.ops_console.domain import ParkedSeen, SentBack
+from shared.contracts import parked_topic, redrive_topic
 from shared.kit.kafka import Kafka
 from shared.kit.parking import Piece, original_headers, restored
 from shared.kit.reading import partitions_of, reader, records_until_now
 
 _TOPIC = parked_topic("").name
+_WAY_BACK = redrive_topic("").name
+_WAIT_MS = 500
+_AT_ONCE = 500
 _TOLD = "parked-"
 
 
@@ -120,3 +126,93 @@ def shown(parked: Parked, *, whole: bool) -> dict[str, Any]:
         told["key"], told["value"] = as_text(parked.key), as_text(parked.value)
         told["headers"] = {name: as_text(value) for name, value in parked.headers}
     return told
+
+
+class ParkedTail:
+    """Reads what is parked and what goes back, each time on from where it was; keeps no key and no body."""
+
+    def __init__(self, kafka: Kafka, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+        self._kafka = kafka
+        self._admin = admin
+        self._consumer = consumer
+        self._positions: dict[TopicPartition, int] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, kafka: Kafka) -> AsyncIterator["ParkedTail"]:
+        """For the length of the block; raises KafkaError where no broker answers."""
+        admin = kafka.admin()
+        try:
+            await admin.start()
+            async with reader(kafka) as consumer:
+                yield cls(kafka, admin, consumer)
+        finally:
+            await admin.close()
+
+    async def more(self) -> AsyncIterator[ParkedSeen | SentBack]:
+        """All that has come since it was asked last: first what is parked, then what was sent back. Raises KafkaError.
+
+        In this order, since nothing is sent back that is not parked.
+        """
+        for ending in (_TOPIC, _WAY_BACK):
+            async for record in self._new_of(ending):
+                seen = _seen(record) if ending == _TOPIC else self._back(record)
+                if seen is not None:
+                    yield seen
+
+    async def _new_of(self, ending: str) -> "AsyncIterator[ConsumerRecord[bytes, bytes]]":
+        names = [name for name in await self._admin.list_topics() if self._is_ours(name, ending)]
+        described = await self._admin.describe_topics(names) if names else []
+        partitions = [
+            TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]
+        ]
+        ends = await self._consumer.end_offsets(partitions)
+        beginnings = await self._consumer.beginning_offsets([tp for tp in partitions if tp not in self._positions])
+        at = {tp: max(beginnings.get(tp, 0), self._positions.get(tp, 0)) for tp in partitions}
+        waiting = [tp for tp in partitions if at[tp] < ends[tp]]
+        self._consumer.assign(waiting)
+        for tp in waiting:
+            self._consumer.seek(tp, at[tp])
+        while waiting:
+            came = await self._consumer.getmany(*waiting, timeout_ms=_WAIT_MS, max_records=_AT_ONCE)
+            for records in came.values():
+                for record in records:
+                    yield record
+            for tp in waiting:
+                self._positions[tp] = await self._consumer.position(tp)
+            waiting = [tp for tp in waiting if self._positions[tp] < ends[tp]]
+
+    def _is_ours(self, name: str, ending: str) -> bool:
+        return name.startswith(self._kafka.prefix) and name.endswith(ending) and self._kafka.logical(name) != ending
+
+    def _back(self, record: "ConsumerRecord[bytes, bytes]") -> SentBack | None:
+        told = _told(record)
+        group = self._kafka.logical(record.topic).removesuffix(_WAY_BACK)
+        where = _all_of(told, ("parked-topic", "parked-partition", "parked-offset"))
+        return SentBack("/".join([group, *where]), record.timestamp / 1000) if where else None
+
+
+def _all_of(told: dict[str, str], names: Iterable[str]) -> list[str]:
+    """What is told under all of the names; nothing where one of them is missing."""
+    found = [told.get(name, "") for name in names]
+    return found if all(found) else []
+
+
+def _seen(record: "ConsumerRecord[bytes, bytes]") -> ParkedSeen | None:
+    told = _told(record)
+    try:
+        return ParkedSeen(
+            id=told["parked-id"],
+            group=told["parked-group"],
+            reason=told["parked-reason"],
+            detail=told["parked-detail"],
+            topic=told["parked-topic"],
+            partition=int(told["parked-partition"]),
+            offset=int(told["parked-offset"]),
+            attempts=int(told["parked-attempts"]),
+            at=datetime.fromisoformat(told["parked-at"]),
+            stamped=record.timestamp / 1000,
+        )
+    except (LookupError, ValueError):
+        # Not of our making: whoever may write there has.
+        return None

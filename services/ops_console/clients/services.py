@@ -1,5 +1,6 @@
 """The services over HTTP, as one client with a token of its own."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,8 @@ from shared.kit.settings import PREFIX
 
 _ANSWER_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
+#: the part of its time after which a token is replaced
+_RENEWED_AFTER = 0.8
 #: rows in one page of a list
 _PAGE = 100
 
@@ -26,7 +29,7 @@ def not_set(setting: str) -> Trouble:
 
 
 class Services:
-    """Asks the services; the token is fetched with the first question."""
+    """Asks the services; the token is fetched with the first question, and anew before it ends."""
 
     def __init__(
         self, session: aiohttp.ClientSession, urls: Mapping[str, str], client_id: str, client_secret: str
@@ -36,6 +39,7 @@ class Services:
         self._client_id = client_id
         self._client_secret = client_secret
         self._token: str | None = None
+        self._renew_at = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -78,7 +82,7 @@ class Services:
         return rows
 
     async def _signed_in(self) -> str:
-        if self._token is None:
+        if self._token is None or time.monotonic() > self._renew_at:
             form = {
                 "grant_type": "client_credentials",
                 "client_id": self._client_id,
@@ -86,6 +90,7 @@ class Services:
             }
             answer = await self._request("config_service", "POST", "/auth/token", data=form)
             self._token = str(answer["access_token"])
+            self._renew_at = time.monotonic() + _RENEWED_AFTER * float(answer.get("expires_in", 0))
         return self._token
 
     async def _request(self, service: str, method: str, path: str, **sent: Any) -> Json:  # noqa: ANN401 - aiohttp's
@@ -98,6 +103,9 @@ class Services:
             message = f"{service} does not answer at {self._urls[service]} ({type(fault).__name__})."
             raise Trouble(message) from fault
         if response.status >= HTTPStatus.BAD_REQUEST:
+            if response.status == HTTPStatus.UNAUTHORIZED:
+                # Signed by a key that is gone: the next question brings a new one.
+                self._token = None
             raise Trouble(_sentence(service, response.status, answer))
         return dict(answer)
 

@@ -34,6 +34,8 @@ class TopicSeen:
     #: `compact`, or milliseconds
     kept: str
     last_record_at: datetime | None
+    #: the sum of the offsets that its partitions have reached: what a rate between two looks is made from
+    reached: int = 0
 
 
 async def topics_seen(kafka: Kafka, window: float) -> list[TopicSeen]:
@@ -61,6 +63,7 @@ async def topics_seen(kafka: Kafka, window: float) -> list[TopicSeen]:
             rate=sum(ends[tp] - before[tp] for tp in partitions if tp.topic == name) / seconds if window else None,
             kept=kept[name],
             last_record_at=newest.get(name),
+            reached=sum(ends[tp] for tp in partitions if tp.topic == name),
         )
         for name, (count, replicas) in sorted(described.items())
     ]

@@ -1,6 +1,50 @@
 """What ops want to know, decided without any input or output."""
 
-from .groups import Look, Standing, State, by_group, standing_of, state_of, worst_of
+from .groups import GroupSeen, Look, Standing, State, Trend, by_group, group_of, standing_of, state_of, worst_of
+from .parked import MOST_KEPT, ParkedIndex, ParkedSeen, SentBack
 from .stories import Happened, in_order
+from .verdicts import (
+    DRAINS_WITHIN,
+    Finding,
+    OutboxSeen,
+    SubscriptionSeen,
+    Weight,
+    of_groups,
+    of_outboxes,
+    of_parked,
+    of_subscriptions,
+    of_troubles,
+    worst_first,
+)
+from .windows import Windows
 
-__all__ = ["Happened", "Look", "Standing", "State", "by_group", "in_order", "standing_of", "state_of", "worst_of"]
+__all__ = [
+    "DRAINS_WITHIN",
+    "MOST_KEPT",
+    "Finding",
+    "GroupSeen",
+    "Happened",
+    "Look",
+    "OutboxSeen",
+    "ParkedIndex",
+    "ParkedSeen",
+    "SentBack",
+    "Standing",
+    "State",
+    "SubscriptionSeen",
+    "Trend",
+    "Weight",
+    "Windows",
+    "by_group",
+    "group_of",
+    "in_order",
+    "of_groups",
+    "of_outboxes",
+    "of_parked",
+    "of_subscriptions",
+    "of_troubles",
+    "standing_of",
+    "state_of",
+    "worst_first",
+    "worst_of",
+]

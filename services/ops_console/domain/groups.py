@@ -22,6 +22,14 @@ class State(StrEnum):
     STOPPED = "STOPPED"
 
 
+class Trend(StrEnum):
+    """Which way what waits for a group went over a window."""
+
+    GROWING = "growing"
+    SHRINKING = "shrinking"
+    STEADY = "steady"
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What was seen of one group on one partition at one moment."""
@@ -51,6 +59,33 @@ class Standing:
     #: age of the oldest of them; None where it is not known
     seconds: float | None
     state: State
+
+
+@dataclass(frozen=True)
+class GroupSeen:
+    """One group over a window of time."""
+
+    name: str
+    members: int
+    state: State
+    #: of every partition of which it has ever stored a position
+    partitions: list[Standing]
+    trend: Trend = Trend.STEADY
+
+    @property
+    def service(self) -> str:
+        """Whose group it is: a group bears the name of its service."""
+        return self.name.partition(".")[0]
+
+    @property
+    def records(self) -> int:
+        """How many records wait for it."""
+        return sum(each.records for each in self.partitions)
+
+    @property
+    def seconds(self) -> float | None:
+        """Age of the oldest of them; None where it is not known."""
+        return max((each.seconds for each in self.partitions if each.seconds is not None), default=None)
 
 
 def state_of(window: Sequence[Look]) -> State:
@@ -84,6 +119,21 @@ def standing_of(
         window = [*window, Look(window[-1].end, window[-1].end, window[-1].members)]
     last = window[-1]
     return Standing(*where, records=last.waiting, seconds=oldest if last.waiting else 0.0, state=state_of(window))
+
+
+def trend_of(windows: Iterable[Sequence[Look]]) -> Trend:
+    """Which way all that waits went between the first and the last look of the windows."""
+    ends = [(window[0].waiting, window[-1].waiting) for window in windows if window]
+    before, after = sum(first for first, _ in ends), sum(last for _, last in ends)
+    if before == after:
+        return Trend.STEADY
+    return Trend.GROWING if after > before else Trend.SHRINKING
+
+
+def group_of(name: str, members: int, partitions: list[Standing], windows: Iterable[Sequence[Look]] = ()) -> GroupSeen:
+    """The group as it stands on all of its partitions; `members` is the most that any look has seen."""
+    state = worst_of([each.state for each in partitions]) if members else State.STOPPED
+    return GroupSeen(name, members, state, partitions, trend_of(windows))
 
 
 def worst_of(states: Collection[State]) -> State:

@@ -1,28 +1,16 @@
 """How the consumer groups do."""
 
 import asyncio
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
-from services.ops_console.clients import Groups
-from services.ops_console.domain import Look, Standing, State, by_group, standing_of, worst_of
+from services.ops_console.clients import First, Groups
+from services.ops_console.domain import GroupSeen, Look, by_group, group_of, standing_of
 from shared.kit.kafka import Kafka
 
 #: how often a window is looked into
 _LOOKS = 5
 
 Where = tuple[str, str, int]
-
-
-@dataclass(frozen=True)
-class GroupSeen:
-    """One group over a window of time."""
-
-    name: str
-    members: int
-    state: State
-    #: of every partition of which it has ever stored a position
-    partitions: list[Standing]
 
 
 async def groups_seen(kafka: Kafka, window: float, wanted: Collection[str] = ()) -> list[GroupSeen]:
@@ -35,6 +23,16 @@ async def groups_seen(kafka: Kafka, window: float, wanted: Collection[str] = ())
         windows, members = await _looked_into(groups, names, window)
         last = {where: looks[-1] for where, looks in windows.items()}
         firsts = await groups.firsts(last)
+    return groups_of(names, members, windows, firsts)
+
+
+def groups_of(
+    names: Sequence[str],
+    members: Mapping[str, int],
+    windows: Mapping[Where, Sequence[Look]],
+    firsts: Mapping[Where, First],
+) -> list[GroupSeen]:
+    """The groups as their windows show them; `firsts` are the first records that wait."""
     found = by_group(
         standing_of(
             where,
@@ -44,7 +42,10 @@ async def groups_seen(kafka: Kafka, window: float, wanted: Collection[str] = ())
         )
         for where, looks in windows.items()
     )
-    return [_seen(name, members[name], found.get(name, [])) for name in names]
+    of_group: dict[str, list[Sequence[Look]]] = {}
+    for (name, _, _), looks in windows.items():
+        of_group.setdefault(name, []).append(looks)
+    return [group_of(name, members[name], found.get(name, []), of_group.get(name, [])) for name in names]
 
 
 async def _looked_into(
@@ -68,8 +69,3 @@ async def _all_is_done(groups: Groups, looks: Mapping[Where, Look], members: Map
     if not all(members.values()):
         return False
     return all(first.seconds is None for first in (await groups.firsts(looks)).values())
-
-
-def _seen(name: str, members: int, partitions: list[Standing]) -> GroupSeen:
-    state = worst_of([each.state for each in partitions]) if members else State.STOPPED
-    return GroupSeen(name, members, state, partitions)

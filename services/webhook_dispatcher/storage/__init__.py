@@ -64,6 +64,7 @@ from .subscriptions import (
     subscription_of,
     subscriptions_of,
 )
+from .watched import WatchedRow, owner_of_delivery, owner_of_subscription, watched_subscriptions
 
 __all__ = [
     "ALL_KEPT",
@@ -91,6 +92,7 @@ __all__ = [
     "SubscriptionRow",
     "SubscriptionToKeep",
     "Turn",
+    "WatchedRow",
     "add_recovery",
     "add_subscription",
     "advance",
@@ -126,6 +128,8 @@ __all__ = [
     "lock_ended_keys",
     "lock_subscription",
     "look",
+    "owner_of_delivery",
+    "owner_of_subscription",
     "owners_of",
     "pack",
     "pause_subscription",
@@ -146,4 +150,5 @@ __all__ = [
     "subscriptions_of",
     "take_recovery",
     "waiting_of",
+    "watched_subscriptions",
 ]

@@ -56,6 +56,7 @@ from .subscriptions import (
     subscribe,
 )
 from .trials import SubscriptionOff, try_subscription
+from .watching import list_watched_subscriptions, owner_of_delivery, owner_of_subscription
 
 __all__ = [
     "AccountOfAnotherClient",
@@ -92,9 +93,12 @@ __all__ = [
     "list_deliveries_for_ops",
     "list_recoveries",
     "list_subscriptions",
+    "list_watched_subscriptions",
     "look_for_due",
     "make_attempt",
     "note_stopped",
+    "owner_of_delivery",
+    "owner_of_subscription",
     "pause_subscription",
     "plan_behind_the_gate",
     "plan_deliveries",

@@ -78,8 +78,9 @@ class _Answer:
 def _tell(scope: Scope, status: int | None, milliseconds: float) -> None:
     template = _template_of(scope)
     principal = scope["state"].get("principal")
-    # Probes come every few seconds for ever and say nothing while all is well.
-    write = log.debug if template.startswith(("/health/", "/metrics")) else log.info
+    # Probes come every few seconds for ever and say nothing while all is well; so do the files of a page.
+    quiet = scope["state"].get("quiet") or template.startswith(("/health/", "/metrics"))
+    write = log.debug if quiet else log.info
     write(
         "request",
         method=scope["method"],

@@ -1,12 +1,10 @@
 """The server that a process answers HTTP with."""
 
 import contextlib
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import uvicorn
 from fastapi import FastAPI
-
-from shared.kit.settings import KitSettings
 
 from .connection import BoundedConnection
 
@@ -14,10 +12,26 @@ _CONNECTIONS: Final = 1000
 _KEEP_ALIVE_SECONDS: Final = 30
 
 
+class Listening(Protocol):
+    """Where a process listens, and how long it may take to end."""
+
+    @property
+    def http_host(self) -> str:
+        """The address."""
+
+    @property
+    def http_port(self) -> int:
+        """The port; 0 takes any free one."""
+
+    @property
+    def shutdown_grace(self) -> float:
+        """Seconds in which what is in flight may finish."""
+
+
 class Server(uvicorn.Server):
     """Serves `app` as the settings say; leaves the signals to its process, which stops its roles in their order."""
 
-    def __init__(self, app: FastAPI, settings: KitSettings) -> None:
+    def __init__(self, app: FastAPI, settings: Listening) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,13 +75,26 @@ def elsewhere(own_stack: Stack) -> dict[str, str]:
 def test_the_stack_file_says_where_everything_is(up: Up) -> None:
     document = up.document
     assert up.stack_file.stat().st_mode & 0o777 == 0o600
-    assert set(document) == {"kafka", "postgres", "services", "pids", "clients"}
+    assert set(document) == {"kafka", "postgres", "services", "pids", "clients", "console"}
     assert set(document["postgres"]) == set(document["services"]) == set(service_names())
-    assert set(document["pids"]) == {"kafka-1", "postgres", *service_names()}
+    assert set(document["pids"]) == {"kafka-1", "postgres", "ops_console", *service_names()}
     assert all(dsn.startswith("postgresql://") for dsn in document["postgres"].values())
     assert [set(client) for client in document["clients"]] == [{"client_id", "client_secret"}] * 2
     assert all("leash" not in command for command in up.commands.values())
     assert all(f"services.{name}" in up.commands[name] for name in service_names())
+
+
+def test_the_console_runs_and_asks_for_the_token_of_the_stack_file(up: Up) -> None:
+    console = up.document["console"]
+    assert "services.ops_console serve" in up.commands["ops_console"]
+    assert console["token"] not in up.commands["ops_console"]
+    form = urllib.parse.urlencode({"token": console["token"]}).encode()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(console["url"], timeout=10) as page:
+        assert page.url.endswith("/sign-in")
+    with opener.open(f"{console['url']}/sign-in", form, timeout=10) as page:
+        assert page.url == f"{console['url']}/"
+        assert "Overview" in page.read().decode()
 
 
 def test_a_second_one_says_that_it_runs_already(up: Up) -> None:
@@ -93,8 +108,11 @@ def test_a_second_one_says_that_it_runs_already(up: Up) -> None:
 def test_a_killed_process_is_named_and_the_others_go_on(up: Up) -> None:
     os.kill(up.document["pids"]["order_service"], signal.SIGKILL)
     assert up.process.stdout
-    said = iter(up.process.stdout.readline, "")
-    assert any("order_service has ended" in line for line in said)
+    said: list[str] = []
+    while not said or "order_service has ended" not in said[-1]:
+        said.append(up.process.stdout.readline())
+        assert said[-1], "it says no more"
+    assert any(f"The console: {up.document['console']['url']}" in line for line in said)
     assert runs(up.document["pids"]["config_service"])
     assert up.process.poll() is None
 

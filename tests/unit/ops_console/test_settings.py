@@ -1,14 +1,17 @@
 """Where the command line finds the system."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from deploy.local.services import REPOSITORY
 from services.ops_console.app import build
-from services.ops_console.settings import settings_of
+from services.ops_console.settings import settings_of, settings_to_serve
 
 STACK = {
     "kafka": "127.0.0.1:9092",
@@ -97,3 +100,33 @@ def test_shells_are_told_how_to_complete() -> None:
     words = {"_PORTFOLIO_BUS_COMPLETE": "complete_bash", "COMP_WORDS": "portfolio-bus send Cre", "COMP_CWORD": "2"}
     completed = CliRunner().invoke(build(), [], env=words, prog_name="portfolio-bus")
     assert completed.output.split() == ["CreateConfiguration", "CreatePortfolio"]
+
+
+def test_no_command_but_serve_waits_for_the_pages_to_be_imported() -> None:
+    program = "import sys; from services.ops_console.app import build; build(); print('nicegui' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
+
+
+def test_the_pages_are_not_served_without_a_token_to_sign_in_with() -> None:
+    ran = typed("serve", PORTFOLIO_BUS_KAFKA="127.0.0.1:1")
+    assert "PORTFOLIO_BUS_CONSOLE_TOKEN is not set" in str(ran.exception)
+    ran = typed("serve", PORTFOLIO_BUS_KAFKA="127.0.0.1:1", PORTFOLIO_BUS_CONSOLE_TOKEN="too short")
+    assert "PORTFOLIO_BUS_CONSOLE_TOKEN is malformed" in str(ran.exception)
+    assert "too short" not in str(ran.exception)
+
+
+def test_a_server_takes_the_environment_before_a_file_that_happens_to_lie_there(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / ".local").mkdir()
+    (elsewhere / ".local" / "stack.json").write_text(json.dumps(STACK))
+    assert settings_to_serve(None).kafka == STACK["kafka"]
+    monkeypatch.setenv("PORTFOLIO_BUS_KAFKA", "elsewhere:1")
+    assert settings_to_serve(None).kafka == "elsewhere:1"
+
+
+def test_an_openid_provider_is_named_whole_or_not_at_all() -> None:
+    ran = typed("serve", PORTFOLIO_BUS_KAFKA="127.0.0.1:1", PORTFOLIO_BUS_CONSOLE_OIDC_ISSUER="https://id.example.com")
+    assert "PORTFOLIO_BUS_CONSOLE_URL and PORTFOLIO_BUS_CONSOLE_OIDC_ISSUER" in str(ran.exception)
+    assert "are set together" in str(ran.exception)

@@ -2,117 +2,23 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import psutil
 import pytest
-from aiokafka import AIOKafkaProducer
-from typer.testing import CliRunner, Result
 
-from deploy.local.services import REPOSITORY, RunningSystem, running_system
-from deploy.local.stack import Stack
-from services.ops_console.app import build
+from deploy.local.services import RunningSystem
 from tests.conftest import PARTITIONS, eventually
+from tests.integration.all_services.estates import World
 
-from .estates import ITEMS, Estate, World, order_body, world_of
+from .conftest import CommandLine
 
-PREFIX = f"cli{uuid4().hex[:8]}."
-#: a subscriber that fails is tried again at once
-QUICK = {"PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS), "PORTFOLIO_BUS_RETRY_SCHEDULE": "0.2,0.2,0.2"}
 NOT_WELL = 3
 
 
-@pytest.fixture(scope="module")
-def system(stack: Stack) -> Iterator[RunningSystem]:
-    with running_system(stack, prefix=PREFIX, environment=QUICK) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-async def world(system: RunningSystem, receiver: str) -> AsyncIterator[World]:
-    async with world_of(system, receiver) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def stack_file(system: RunningSystem, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path: Path = tmp_path_factory.mktemp("stack") / "stack.json"
-    path.write_text(json.dumps({**system.document(), "topic_prefix": PREFIX}))
-    return path
-
-
-class Console:
-    """Somebody at the command line."""
-
-    def __init__(self, stack_file: Path) -> None:
-        self.always = ["--stack-file", str(stack_file)]
-        self.started: list[asyncio.subprocess.Process] = []
-
-    async def types(self, *words: str, given: str = "") -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, build(), [*self.always, *words], input=given)
-
-    async def sees(self, *words: str, given: str = "") -> Any:
-        """The JSON that a command shows; it must not fail."""
-        ran = await self.types(*words, given=given)
-        assert ran.exit_code == 0, (words, ran.output, ran.exception)
-        return json.loads(ran.stdout)
-
-    async def starts(self, *words: str) -> asyncio.subprocess.Process:
-        started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.ops_console", *self.always, *words),
-            cwd=REPOSITORY,
-            env=os.environ,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        self.started.append(started)
-        return started
-
-    def ends(self) -> None:
-        """Leave nothing running, also of a test that failed."""
-        for each in self.started:
-            if each.returncode is None:
-                each.kill()
-
-
-@pytest.fixture(scope="module")
-def console(stack_file: Path) -> Iterator[Console]:
-    made = Console(stack_file)
-    yield made
-    made.ends()
-
-
-@pytest.fixture(scope="module")
-def client(system: RunningSystem) -> UUID:
-    """As whom the command line acts."""
-    return UUID(system.clients[0].client_id)
-
-
-@pytest.fixture(scope="module")
-async def account(world: World, console: Console, client: UUID) -> str:
-    """An account that was configured, has an order, was deleted, and was to be rebalanced after that."""
-    hook = {"title": "mine", "url": world.receiver, "type": ["REBALANCING_EXECUTION_ORDER"]}
-    await world.made(client, "webhook_dispatcher", "/webhooks", hook)
-    made = await world.made(client, "config_service", "/accounts", {"user_id": str(uuid4()), "type": "PORTFOLIO"})
-    account_id = str(made["account_id"])
-    allocation = await world.made(client, "config_service", "/portfolios/allocations", {"allocation": ITEMS})
-    link = {"account_id": account_id, "allocation_id": allocation["allocation_id"]}
-    configured = await console.sees("send", "CreateConfiguration", given=json.dumps(link))
-    assert (configured["reply"], configured["resource"]["version"]) == ("CommandAccepted", 1)
-    body = order_body(Estate(client, {"account_id": account_id}), configuration_version=1)
-    await world.made(client, "order_service", "/portfolios/orders", body)
-    await console.sees("send", "DeleteConfiguration", given=json.dumps({"account_id": account_id}))
-    await world.made(client, "order_service", "/portfolios/rebalancings/executions", {"accounts": [account_id]})
-    return account_id
-
-
-async def test_an_accounts_story_is_told_across_the_services_in_one_order(console: Console, account: str) -> None:
+async def test_an_accounts_story_is_told_across_the_services_in_one_order(console: CommandLine, account: str) -> None:
     async def story() -> list[dict[str, Any]] | None:
         told: list[dict[str, Any]] = await console.sees("account", account.upper(), "--json")
         return told if [each for each in told if "SUPPRESSED" in each["detail"]] else None
@@ -142,7 +48,9 @@ async def test_an_accounts_story_is_told_across_the_services_in_one_order(consol
     assert (unknown.exit_code, unknown.stdout.startswith("Nothing is known of")) == (1, True)
 
 
-async def test_a_command_that_is_rejected_shows_the_problem_and_exits_with_1(console: Console, account: str) -> None:
+async def test_a_command_that_is_rejected_shows_the_problem_and_exits_with_1(
+    console: CommandLine, account: str
+) -> None:
     ran = await console.types("send", "DeleteConfiguration", given=json.dumps({"account_id": account}))
     told = json.loads(ran.stdout)
     assert (ran.exit_code, told["reply"], told["problem"]["status"]) == (1, "CommandRejected", 404)
@@ -150,14 +58,14 @@ async def test_a_command_that_is_rejected_shows_the_problem_and_exits_with_1(con
     assert (wrong.exit_code, "account_id: Field" in wrong.stderr) == (2, True)
 
 
-async def test_what_came_is_tailed_by_type_and_account(console: Console, account: str) -> None:
+async def test_what_came_is_tailed_by_type_and_account(console: CommandLine, account: str) -> None:
     asked = ("--minutes", "60", "--type", "OrderCancelled", "--account", account, "--limit", "1", "--json")
     told = await console.sees("tail", *asked)
     assert (told["topic"], told["key"], told["body"]["status"]) == ("orders.events.v1", account, "CANCELLED")
 
 
 @pytest.mark.usefixtures("account")
-async def test_topics_groups_and_outboxes_are_seen_to_be_well(console: Console) -> None:
+async def test_topics_groups_and_outboxes_are_seen_to_be_well(console: CommandLine) -> None:
     topics = {each["name"]: each for each in await console.sees("topics", "--window", "0", "--json")}
     seen = topics["configurations.events.v1"]
     assert (seen["partitions"], seen["replicas"], seen["kept"]) == (PARTITIONS, 1, "compact")
@@ -187,16 +95,7 @@ async def test_topics_groups_and_outboxes_are_seen_to_be_well(console: Console) 
     assert {each["service"] for each in outboxes} == {"config_service", "order_service", "webhook_dispatcher"}
 
 
-@pytest.fixture
-async def produces(stack: Stack) -> AsyncIterator[Callable[..., Any]]:
-    async def send(topic: str, value: bytes, key: bytes = b"a key") -> None:
-        await producer.send_and_wait(PREFIX + topic, value, key=key)
-
-    async with AIOKafkaProducer(bootstrap_servers=stack.kafka) as producer:
-        yield send
-
-
-async def test_a_parked_message_is_listed_shown_and_sent_back(console: Console, produces: Any) -> None:
+async def test_a_parked_message_is_listed_shown_and_sent_back(console: CommandLine, produces: Any) -> None:
     group = "order_service.commands"
     nothing = await console.types("parked", "list", "--check")
     assert (nothing.exit_code, nothing.stdout) == (0, "No messages are parked.\n")
@@ -222,7 +121,7 @@ async def test_a_parked_message_is_listed_shown_and_sent_back(console: Console, 
         assert (ran.exit_code, ran.output.count("\n")) == (1, 1), ran.output
 
 
-async def test_a_client_is_made_given_a_new_secret_and_revoked(console: Console) -> None:
+async def test_a_client_is_made_given_a_new_secret_and_revoked(console: CommandLine) -> None:
     made = await console.sees("clients", "create", "--name", "a new one", "--scopes", "accounts:read")
     rotated = await console.sees("clients", "rotate", made["client_id"], "--overlap", "0")
     assert rotated["client_secret"] != made["client_secret"]
@@ -236,7 +135,7 @@ async def test_a_client_is_made_given_a_new_secret_and_revoked(console: Console)
 
 
 async def test_a_listener_verifies_what_arrives_answers_as_asked_and_unsubscribes(
-    console: Console, world: World, client: UUID
+    console: CommandLine, world: World, client: UUID
 ) -> None:
     wanted = ("--type", "ACCOUNT.CREATED", "--answer", "500", "--times", "1", "--limit", "2", "--json")
     listening = await console.starts("listen", *wanted)
@@ -254,7 +153,9 @@ async def test_a_listener_verifies_what_arrives_answers_as_asked_and_unsubscribe
     assert "portfolio-bus listen" not in {each["title"] for each in left.body["data"]}
 
 
-async def test_a_listener_that_hangs_is_stopped_and_unsubscribes(console: Console, world: World, client: UUID) -> None:
+async def test_a_listener_that_hangs_is_stopped_and_unsubscribes(
+    console: CommandLine, world: World, client: UUID
+) -> None:
     listening = await console.starts("listen", "--type", "ACCOUNT.CREATED", "--answer", "hang", "--json")
     assert listening.stdout
     account = {"user_id": str(uuid4()), "type": "PORTFOLIO"}
@@ -270,7 +171,7 @@ async def test_a_listener_that_hangs_is_stopped_and_unsubscribes(console: Consol
 
 
 async def test_a_group_that_hangs_is_stalled_and_one_that_is_stopped_is_stopped(
-    console: Console, system: RunningSystem, world: World, client: UUID
+    console: CommandLine, system: RunningSystem, world: World, client: UUID
 ) -> None:
     async def state_of(group: str) -> tuple[str, int]:
         ran = await console.types("lag", "--group", group, "--window", "0.5", "--check", "--json")

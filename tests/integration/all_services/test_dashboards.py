@@ -121,6 +121,11 @@ async def something_of_everything(world: World, kafka: Kafka) -> None:
     await producer.stop()
 
 
+def kafka_of(world: World) -> Kafka:
+    system = world.system
+    return Kafka(system.stack.kafka, system.environment["PORTFOLIO_BUS_TOPIC_PREFIX"], client_id="test")
+
+
 async def an_order(world: World, client: UUID, account: str) -> bool:
     body = order_body(Estate(client, {"account_id": account}))
     answer = await world.ask("order_service", "POST", "/portfolios/orders", world.token(client), body)
@@ -135,9 +140,7 @@ async def a_suppressed_delivery(world: World, client: UUID, account: str) -> boo
 
 
 async def test_every_panel_shows_something_of_the_running_services(world: World, prometheus: Prometheus) -> None:
-    system = world.system
-    kafka = Kafka(system.stack.kafka, system.environment["PORTFOLIO_BUS_TOPIC_PREFIX"], client_id="test")
-    await something_of_everything(world, kafka)
+    await something_of_everything(world, kafka_of(world))
     empty = panels()
     assert len(empty) > 30
 
@@ -153,4 +156,14 @@ async def test_every_panel_shows_something_of_the_running_services(world: World,
         await eventually(all_shown, seconds=30, every=0.5)
     except pytest.fail.Exception:
         pytest.fail(f"these show nothing: {empty}")
-    assert sum(await prometheus.values("sum(increase(portfolio_bus_deliveries_suppressed_total[2m]))")) > 0
+
+
+async def test_what_the_gate_stops_is_seen_in_prometheus(world: World, prometheus: Prometheus) -> None:
+    stopped = f"sum(max_over_time(portfolio_bus_deliveries_suppressed_total[{RANGE}]))"
+    (before,) = await prometheus.values(stopped)
+    await something_of_everything(world, kafka_of(world))
+
+    async def more() -> bool:
+        return sum(await prometheus.values(stopped)) > before
+
+    await eventually(more, every=0.5)

@@ -24,6 +24,9 @@ from .signing_in import SIGN_IN, SIGN_OUT, Access, Guard, sign_in_routes
 Loop = Callable[[Beat], Awaitable[None]]
 
 _HANGS_AFTER = 60.0
+_RECONNECT_SECONDS = 15.0
+#: messages to a page that are kept for it, each of a few kilobytes
+_MISSED = 100
 
 _log = get_logger("console")
 
@@ -51,8 +54,18 @@ def build_app(
         page.register(watch)
     for page in (parked, subscriptions, accounts):
         page.register(watch, reach)
-    # Without Tailwind, which would look through every page in the browser for what to style.
-    ui.run_with(app, title="portfolio-bus", language="en-US", dark=None, tailwind=False, show_welcome_message=False)
+    ui.run_with(
+        app,
+        title="portfolio-bus",
+        language="en-US",
+        dark=None,
+        # Tailwind would look through every page in the browser for what to style.
+        tailwind=False,
+        # A page that is cut off for so long goes on as it was, with what was typed into it; what it missed is kept.
+        reconnect_timeout=_RECONNECT_SECONDS,
+        message_history_length=_MISSED,
+        show_welcome_message=False,
+    )
     return app
 
 

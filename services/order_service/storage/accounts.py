@@ -129,9 +129,10 @@ _LIFT = text(
 )
 
 #: Whether every account has heard of a configuration version as new as the one that is asked about.
+#: A version may be heard of before its account: the two are told of on two topics.
 _KNOWN = text(
     """
-    SELECT bool_and(coalesce(accounts.configuration_version, 0) >= asked.version)
+    SELECT bool_and(coalesce(accounts.configuration_version, 0) >= asked.version AND accounts.type IS NOT NULL)
     FROM unnest(CAST(:accounts AS uuid[]), CAST(:versions AS bigint[])) AS asked(account_id, version)
          LEFT JOIN accounts USING (account_id)
     """
@@ -217,7 +218,7 @@ async def lift_quarantine(connection: AsyncConnection, reasons: Mapping[UUID, st
 
 
 async def known(connection: AsyncConnection, versions: Mapping[UUID, int]) -> bool:
-    """Whether these configuration versions, by account, have been heard of."""
+    """Whether these configuration versions, by account, and the accounts themselves have been heard of."""
     asked = {"accounts": list(versions), "versions": list(versions.values())}
     return bool((await connection.execute(_KNOWN, asked)).scalar())
 

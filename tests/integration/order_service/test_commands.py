@@ -10,6 +10,7 @@ import pytest
 
 from services.order_service import use_cases
 from services.order_service.domain import Order
+from services.order_service.storage import accounts
 from shared.contracts import (
     AccountStatus,
     AccountType,
@@ -29,7 +30,7 @@ from shared.contracts import (
 )
 from shared.kit.unit_of_work import UnitOfWork
 
-from .world import Announced, World, a_record, configured, deleted
+from .world import Announced, World, a_record, account_state, configured, deleted
 
 
 def _place(account_id: UUID, **changed: Any) -> PlaceOrder:
@@ -245,6 +246,20 @@ async def test_a_configuration_version_that_is_heard_of_meanwhile_is_waited_for(
 
     (reply,) = await command
     assert reply.body["resource"]["configuration_version"] == 2
+
+
+async def test_a_named_version_is_waited_for_until_its_account_is_heard_of_too(world: World) -> None:
+    """What is told of the two stands on two topics, and may be taken up in either order."""
+    account_id = uuid4()
+
+    async def is_heard_of() -> bool:
+        async with world.database.reading() as connection:
+            return await accounts.known(connection, {account_id: 1})
+
+    await world.applied(configured(account_id, 1))
+    assert not await is_heard_of()
+    await world.applied(account_state(account_id))
+    assert await is_heard_of()
 
 
 async def test_a_configuration_version_that_nobody_hears_of_is_refused(world: World) -> None:

@@ -30,7 +30,8 @@ def build(settings: Settings) -> Service:
     database, kafka = plumbing(settings, "webhook_dispatcher", planner=BY_INDEX)
     box = SecretBox(settings.sealing_keys)
     endpoints = endpoints_of(database, box, settings.address_rule, timeout=settings.attempt_timeout)
-    worker = DeliveryWorker(database, endpoints, _limits(settings), _rules(settings))
+    tracer = settings.tracer_of("webhook_dispatcher")
+    worker = DeliveryWorker(database, endpoints, _limits(settings), _rules(settings), tracer=tracer)
     barrier = ReadBarrier(kafka, database, KEEPER, [CONFIGURATIONS_EVENTS, ACCOUNTS_EVENTS], settings.partitions)
     verifier, keys = trusted_issuers(settings, RemoteKeys(f"{settings.issuer_url}/auth/verify_keys"))
     backlog = DeliveryBacklog(database)
@@ -67,6 +68,7 @@ def build(settings: Settings) -> Service:
         },
         publishes=[SUBSCRIPTIONS_EVENTS],
         opens=[endpoints.open],
+        tracer=tracer,
         measured=[barrier, worker.sendings, worker.stops, backlog],
         closes=[barrier.close, endpoints.close],
     )

@@ -151,5 +151,10 @@ def _configuration_in(received: Received[ConfigurationState]) -> ConfigurationCo
 def _happening_in(received: Received[Any]) -> Happening:
     envelope = received.envelope
     return Happening.of(
-        received.body, client_id=envelope.client_id, source=envelope.source, id=envelope.id, time=envelope.time
+        received.body,
+        client_id=envelope.client_id,
+        source=envelope.source,
+        id=envelope.id,
+        time=envelope.time,
+        traceparent=envelope.traceparent,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
+from structlog.contextvars import bound_contextvars
 
 from shared.contracts import Command, StateEvent
 
@@ -19,12 +20,14 @@ from .boundaries import Boundary, reached
 from .commands import answer_all
 from .fate import Fate, delay_after, fate_of
 from .faults import INFRASTRUCTURE
+from .hops import Handled
 from .kafka import Kafka
 from .parking import Parked, Parking
 from .projections import Positions, advance
 from .received import BadCommand, LostKey, Origin, Received, Taken, UnreadableRecord, read
 from .refusals import Refused
 from .subscriber import Subscriber
+from .tracing import Tracer, log_fields
 from .unit_of_work import Database, UnitOfWork
 
 _log = structlog.get_logger("consumer")
@@ -42,7 +45,7 @@ class NotNowError(Exception):
 class Consumer:
     """Takes the batches of one subscriber."""
 
-    def __init__(self, subscriber: Subscriber, database: Database, kafka: Kafka) -> None:
+    def __init__(self, subscriber: Subscriber, database: Database, kafka: Kafka, tracer: Tracer | None = None) -> None:
         self.subscriber = subscriber
         self.database = database
         self.kafka = kafka
@@ -51,6 +54,9 @@ class Consumer:
         self.counts: dict[str, int] = {}
         self._parked_in_hand: set[Origin] = set()
         self._refused_in_hand = 0
+        self._tracer = tracer
+        #: the spans of the batch in hand, where it has any
+        self._handled: Handled | None = None
         self._stored: dict[tuple[str, int], int] = {}
 
     async def take(self, records: Records, positions: Positions) -> None:
@@ -58,6 +64,20 @@ class Consumer:
         reached(Boundary.BATCH_READ)
         self._refused_in_hand = 0
         batch = [self._read(record) for record in records]
+        if self._tracer is None:
+            await self._take(batch, positions)
+        else:
+            await self._take_traced(self._tracer, batch, positions)
+        reached(Boundary.BATCH_DONE)
+
+    async def _take_traced(self, tracer: Tracer, batch: Sequence[Taken], positions: Positions) -> None:
+        with Handled(tracer, self.subscriber.group) as handled:
+            self._handled = handled
+            traced = [handled.begin(item) for item in batch]
+            with bound_contextvars(**handled.log_fields()):
+                await self._take(traced, positions)
+
+    async def _take(self, batch: Sequence[Taken], positions: Positions) -> None:
         try:
             await self._apply(batch, positions)
         except Exception as fault:
@@ -67,7 +87,6 @@ class Consumer:
         self._count("refused", self._refused_in_hand)
         self._count("done", len(batch) - self._refused_in_hand - len(self._parked_in_hand))
         self._parked_in_hand.clear()
-        reached(Boundary.BATCH_DONE)
 
     async def idle(self, positions: Positions) -> None:
         """Nothing came: store positions that moved over markers alone, so that no barrier waits for them."""
@@ -151,8 +170,12 @@ class Consumer:
         hurry_from = time.monotonic() + _BATCH_SECONDS
         for item in batch:
             if not isinstance(item, UnreadableRecord):
-                await self._take_one(item, hurry_from)
+                with bound_contextvars(**self._log_fields(item)):
+                    await self._take_one(item, hurry_from)
         await self._apply([], positions, whole=batch)
+
+    def _log_fields(self, item: Received[Any] | BadCommand) -> dict[str, str]:
+        return {} if self._tracer is None else log_fields(item.envelope.traceparent)
 
     async def _take_one(self, item: Received[Any] | BadCommand, hurry_from: float) -> None:
         attempts = 0
@@ -187,6 +210,8 @@ class Consumer:
             return  # the batch waited after it, and was taken again
         await self.parking.park(item.record, Parked(item.origin, reason, detail, attempts))
         self._parked_in_hand.add(item.origin)
+        if self._handled is not None:
+            self._handled.fail(item.origin, reason)
         reached(Boundary.PARKED)
         self._count(f"parked: {reason}", 1)
 

@@ -22,8 +22,9 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 REDACTED: Final = "[redacted]"
 
-#: aiokafka logs an error every 100 ms while a broker is away, librdkafka one for each of its connections.
-CHATTY: Final = ("aiokafka", "faststream", "librdkafka")
+#: aiokafka logs an error every 100 ms while a broker is away, librdkafka one for each of its connections, OpenTelemetry
+#: one for each span that it drops.
+CHATTY: Final = ("aiokafka", "faststream", "librdkafka", "opentelemetry", "urllib3")
 
 _SECRET_NAME = re.compile(r"(?i)secret|password|passwd|authorization|token|database_url|dsn|cookie|private_key")
 _URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@]+@")

@@ -18,12 +18,14 @@ from prometheus_client import Metric
 
 from .boundaries import Boundary, reached
 from .faults import INFRASTRUCTURE
+from .hops import Published, Send
 from .horizon import Horizon, Snapshot
 from .kafka import Kafka
 from .leases import Leases
 from .liveness import Beat
 from .metrics import RELAY_PUBLISHED
 from .producer import PRODUCER_FAULTS, FencedProducer
+from .tracing import Tracer
 from .unit_of_work import Database
 from .waiting import FIRST_ROWS, ROWS, delete_published, read_waiting
 
@@ -85,14 +87,15 @@ class ShardRelay:
     """Publishes one shard for as long as its lease is held."""
 
     def __init__(
-        self, shard: int, leases: Leases, kafka: Kafka, transactional_id: str, published: Counter[str]
+        self, shard: int, leases: Leases, kafka: Kafka, id_: str, published: Counter[str], tracer: Tracer | None = None
     ) -> None:
-        #: `published` counts what is published, by topic
+        #: `id_` is the producer's transactional id; `published` counts what is published, by topic
         self._published = published
         self._shard = shard
         self._leases = leases
         self._kafka = kafka
-        self._transactional_id = transactional_id
+        self._transactional_id = id_
+        self._tracer = tracer
         self._news = asyncio.Event()
         self._resigned = False
         #: when its loop last came round, on the monotonic clock
@@ -173,19 +176,26 @@ class ShardRelay:
         return found
 
     async def _publish(self, producer: FencedProducer, rows: Sequence[asyncpg.Record]) -> None:
+        if self._tracer is None:
+            await self._transact(producer, producer.send, rows)
+        else:
+            with Published(self._tracer, producer.send) as published:
+                await self._transact(producer, published.send, rows)
+
+    async def _transact(self, producer: FencedProducer, send: Send, rows: Sequence[asyncpg.Record]) -> None:
         deadline = time.monotonic() + _PUBLISH_SECONDS
         producer.begin()
-        await self._send(producer, rows)
+        await self._send(send, rows)
         await producer.delivered(deadline - time.monotonic())
         reached(Boundary.RELAY_PRODUCED)
         await producer.commit(deadline - time.monotonic())
         self._published.update(row["topic"] for row in rows)
         reached(Boundary.RELAY_PUBLISHED)
 
-    async def _send(self, producer: FencedProducer, rows: Sequence[asyncpg.Record]) -> None:
+    async def _send(self, send: Send, rows: Sequence[asyncpg.Record]) -> None:
         partition_of, physical = self._leases.database.outbox.partition_of, self._kafka.physical
         for number, (_, _, _, topic, key, headers, payload) in enumerate(rows, start=1):
-            producer.send(physical(topic), partition_of(key), key, payload, orjson.loads(headers))
+            send(physical(topic), partition_of(key), key, payload, orjson.loads(headers))
             if number % _SENT_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -198,10 +208,14 @@ class ShardRelay:
 class Relay:
     """Keeps this process's share of the shards published."""
 
-    def __init__(self, database: Database, kafka: Kafka, service: str, *, lease_seconds: float = 6.0) -> None:
+    def __init__(
+        self, database: Database, kafka: Kafka, name: str, *, lease_seconds: float = 6.0, tracer: Tracer | None = None
+    ) -> None:
+        #: `name` is the service's
+        self._tracer = tracer
         self._database = database
         self._kafka = kafka
-        self._service = service
+        self._service = name
         self._leases = Leases(database, lease_seconds)
         self._owned: dict[int, tuple[ShardRelay, asyncio.Task[None]]] = {}
         self._published = Counter[str]()
@@ -247,7 +261,7 @@ class Relay:
             await self._leases.release(surplus)
         for shard in mine - self._owned.keys():
             id_ = f"{self._service}.relay.{shard}"
-            relay = ShardRelay(shard, self._leases, self._kafka, id_, self._published)
+            relay = ShardRelay(shard, self._leases, self._kafka, id_, self._published, self._tracer)
             self._owned[shard] = relay, asyncio.create_task(relay.run(), name=f"relay-{shard}")
 
     async def _stop(self, shards: Sequence[int]) -> None:

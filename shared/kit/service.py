@@ -40,6 +40,7 @@ from .sealing import SealedColumn
 from .settings import KitSettings
 from .subscriber import Subscriber
 from .topics import TopicMissingError, check_partitions, ensure_topics
+from .tracing import Tracer
 from .unit_of_work import Database
 
 #: runs until cancelled and calls the beat at least every few seconds
@@ -96,6 +97,11 @@ class Service:
     sealed: Sequence[SealedColumn] = ()
     #: what its own parts measure; the kit's are added when it runs
     measured: Sequence[Measured] = ()
+    #: records what it does where the settings say so; a service whose own parts need it brings it
+    tracer: Tracer | None = None
+
+    def __post_init__(self) -> None:
+        self.tracer = self.tracer or self.settings.tracer_of(self.name)
 
     @property
     def package(self) -> str:
@@ -138,13 +144,14 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
     """Run `roles` until SIGTERM or SIGINT; then stop taking, finish what is in hand, and close."""
     stop = _stop_requested()
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(service.tracer or contextlib.nullcontext())
         stack.push_async_callback(service.database.close)
         for close in service.closes:
             stack.push_async_callback(close)
         for opened in service.opens:
             await opened()
-        for name, loop in _loops_of_every_role(service).items():
-            stack.push_async_callback(_stop_workers, service, {name: _started(service, name, loop)})
+        loops = {name: _started(service, name, loop) for name, loop in _loops_of_every_role(service).items()}
+        stack.push_async_callback(_stop_workers, service, loops)
         # Ended in the opposite order: no more requests, no more batches, and the relay publishes until the last.
         if Role.WORKERS in roles:
             stack.push_async_callback(_stop_workers, service, _start_workers(service))
@@ -199,7 +206,7 @@ async def _start_on_kafka(service: Service, bus: Bus, roles: frozenset[Role]) ->
     wanted = service.subscribers if Role.CONSUMERS in roles else ()
     for subscriber in wanted:
         if subscriber.group not in service.settings.without:
-            bus.attach(Consumer(subscriber, service.database, service.kafka))
+            bus.attach(Consumer(subscriber, service.database, service.kafka, service.tracer))
     while True:
         try:
             await _check_topics(service)
@@ -220,7 +227,7 @@ async def _check_topics(service: Service) -> None:
 
 
 def _start_workers(service: Service) -> dict[str, asyncio.Task[None]]:
-    relay = Relay(service.database, service.kafka, service.name)
+    relay = Relay(service.database, service.kafka, service.name, tracer=service.tracer)
     service.metrics.add(relay)
     workers: dict[str, Worker] = {
         "relay": relay.run,
@@ -255,6 +262,7 @@ def _serve(service: Service, roles: frozenset[Role], bus: Bus) -> tuple[Server, 
         verifier=service.verifier,
         allowances=Allowances(service.database, "client", limit),
         metrics=service.metrics,
+        tracer=service.tracer,
         body_seconds=service.settings.body_seconds,
     )
     for name, value in service.state.items():

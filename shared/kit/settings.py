@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from .tracing import Tracer
+
 PREFIX = "PORTFOLIO_BUS_"
 
 #: Names a folder whose files hold settings, as orchestrators mount secrets: each is called like its variable, in small
@@ -85,6 +87,17 @@ class KitSettings(BaseSettings):
     replication: int = Field(1, ge=1, le=32, description="replicas of every partition")
     without: Names = Field(frozenset(), description="consumers and workers that this process leaves switched off")
     log_level: LogLevel = Field("INFO", description="the least severe log line that is written")
+    traces_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="where traces are sent by OTLP over HTTP, as http://collector:4318/v1/traces; without it, nowhere",
+    )
+    traces_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the traces that begin here which is recorded; others are as their caller says",
+    )
     rate_limit: float = Field(
         1000.0,
         ge=0,
@@ -147,6 +160,10 @@ class KitSettings(BaseSettings):
             message = "PORTFOLIO_BUS_OWN_TOKENS=false leaves no issuer at all"
             raise ValueError(message)
         return self
+
+    def tracer_of(self, service: str) -> Tracer | None:
+        """What records the work of a service, not opened yet; None where no traces are wanted."""
+        return None if self.traces_url is None else Tracer(service, self.traces_url, self.traces_ratio)
 
     @property
     def oidc_algorithms_allowed(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ NOUNS = {
     "services/webhook_dispatcher": (
         "access actions addresses agenda attempts backlog backoff boundaries capacity changes claims clients config "
         "copies deliveries delivery dialling disabling endings endpoints event_types exchange failing gate "
-        "housekeeping measures ops outcomes package packages partitions planning recording recoveries recovery "
+        "housekeeping journeys measures ops outcomes package packages partitions planning recording recoveries recovery "
         "reopenings repairs resending retention returns searches secrets sender sending signing signing_keys slots "
         "standing subscriptions targets tokens trials trust watched watching"
     ),
@@ -43,7 +43,7 @@ EMPTY_PACKAGES = ("services/__init__.py", "shared/__init__.py", "shared/kit/__in
 #: Where any exception at all is caught, and does not simply go on its way: the last resort of a loop or of an answer.
 CATCHES_ALL = {
     "services/webhook_dispatcher/workers/delivery.py DeliveryWorker._send": "a fault of ours is a delivery not sent",
-    "shared/kit/consuming.py Consumer.take": "a batch that failed is taken message by message",
+    "shared/kit/consuming.py Consumer._take": "a batch that failed is taken message by message",
     "shared/kit/consuming.py Consumer._take_one": "a message that failed is brought to its fate",
     "shared/kit/housekeeping.py Housekeeping.run": "put off while the database is away; anything else is raised",
     "shared/kit/http/frame.py RequestFrame._with_a_net": "the middleware: whatever is raised is answered as a problem",

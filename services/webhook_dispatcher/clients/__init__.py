@@ -2,6 +2,7 @@
 
 from .dialling import guarded_connector, guarded_pool
 from .sender import Sender
+from .targets import target_of
 from .tokens import Token, TokenEndpoints, TokenNotGivenError
 from .trust import TrustingSenders
 
@@ -13,4 +14,5 @@ __all__ = [
     "TrustingSenders",
     "guarded_connector",
     "guarded_pool",
+    "target_of",
 ]

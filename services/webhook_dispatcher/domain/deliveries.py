@@ -92,6 +92,8 @@ class Planned:
     package_size: int = 1
     #: the events that are packed with the first one: their ids and types
     more: Sequence[tuple[str, WebhookType]] = ()
+    #: the trace context of the first of its events
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Claimed:
     tried_before: int = 0
     #: when the first of its events happened
     event_time: datetime | None = None
+    #: the trace context of the first of its events
+    traceparent: str | None = None
 
 
 def message_id_of(delivery_id: UUID) -> str:

@@ -54,6 +54,8 @@ class Attempt:
     response: bytes = field(default=b"", repr=False)
     #: seconds that the endpoint asked us to wait
     retry_after: float | None = None
+    #: the recorded trace that it belongs to, if any
+    trace_id: str | None = None
 
 
 def classify(status: int) -> Outcome:

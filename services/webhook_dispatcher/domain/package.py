@@ -31,14 +31,25 @@ class Happening:
     webhook_type: WebhookType
     #: the resource in JSON, rendered once for all subscriptions
     rendered: bytes = field(repr=False)
+    traceparent: str | None = None
 
     @classmethod
-    def of(cls, message: Message, *, client_id: UUID, source: str, id: str, time: datetime) -> "Happening":  # noqa: A002
+    def of(
+        cls,
+        message: Message,
+        *,
+        client_id: UUID,
+        source: str,
+        id: str,  # noqa: A002 -- as the envelope names it
+        time: datetime,
+        traceparent: str | None = None,
+    ) -> "Happening":
         """Take from the message what the delivery needs; only the contract's own fields reach subscribers."""
         account_id = getattr(message, "account_id", None)
         version = getattr(message, "configuration_version", None)
         rendered = message.model_dump_json().encode()
-        return cls(client_id, source, id, time, account_id, version, webhook_type_of(message), rendered)
+        kind = webhook_type_of(message)
+        return cls(client_id, source, id, time, account_id, version, kind, rendered, traceparent)
 
 
 _BEGINNING: Final = b'{"payload":['

@@ -167,7 +167,7 @@ _CLAIM = text(
         RETURNING d.id, d.subscription_id, d.account_id, d.ordered, d.event_type, d.attempts, d.tried_before, d.body,
                   d.lease_token, decided.client_id, decided.url, decided.sealed_secret, decided.timeout_seconds,
                   decided.quick, decided.room, decided.served, decided.rate_limit, decided.on_probation,
-                  decided.retry_schedule, decided.access_revision, d.event_time),
+                  decided.retry_schedule, decided.access_revision, d.event_time, d.traceparent),
     lease AS (
         INSERT INTO leases (token, expires_at, deliveries)
         SELECT lease_token, clock_timestamp() + make_interval(secs => CAST(:seconds AS float8)), array_agg(id)
@@ -202,11 +202,11 @@ _CLAIM = text(
         FROM behind WHERE d.id = ANY(ARRAY[behind.id]))
     SELECT id, subscription_id, account_id, ordered, event_type, attempts, tried_before, body, lease_token, client_id,
            url, sealed_secret, timeout_seconds, quick, count(*) OVER (PARTITION BY subscription_id) >= room AS more,
-           retry_schedule, access_revision, event_time
+           retry_schedule, access_revision, event_time, traceparent
     FROM leased
     UNION ALL
     SELECT id, subscription_id, account_id, ordered, NULL, NULL, NULL, NULL, NULL, client_id, NULL, NULL, NULL, NULL,
-           NULL, NULL, NULL, NULL
+           NULL, NULL, NULL, NULL, NULL
     FROM gone
     """  # noqa: S608 -- our own conditions
 )
@@ -241,9 +241,8 @@ async def claim(
     """Lease what is due for the subscriptions `among` and fits; each answer is an attempt that has started."""
     rows = (await connection.execute(_CLAIM, _arguments(capacity, lease_seconds, list(among)))).all()
     stopped(Reason.CONFIGURATION_DELETED, sum(not row.lease_token for row in rows))
-    await let_next_go(
-        connection, {(row.subscription_id, row.account_id) for row in rows if row.ordered and not row.lease_token}
-    )
+    lines = {(row.subscription_id, row.account_id) for row in rows if row.ordered and not row.lease_token}
+    await let_next_go(connection, lines)
     return [
         Claimed(
             id=row.id,
@@ -264,6 +263,7 @@ async def claim(
             quick=row.quick,
             more=row.more,
             event_time=row.event_time,
+            traceparent=row.traceparent,
         )
         for row in rows
         if row.lease_token

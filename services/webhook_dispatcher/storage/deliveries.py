@@ -20,20 +20,21 @@ _PLAN = text(
     """
     INSERT INTO deliveries (id, subscription_id, client_id, account_id, event_source, event_id, event_time, event_type,
                             gated, configuration_version, state, reason, body, planned_position, ordered, due_at,
-                            package_size, more_event_ids, more_event_types)
+                            package_size, more_event_ids, more_event_types, traceparent)
     SELECT id, subscription_id, client_id, account_id, source, event_id, time, type, gated, version, state, reason,
            body, position, ordered, clock_timestamp() + make_interval(secs => delay), size,
            CASE WHEN more_ids IS NULL THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(more_ids)) END,
-           CASE WHEN more_types IS NULL THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(more_types)) END
+           CASE WHEN more_types IS NULL THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(more_types)) END,
+           traceparent
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:subscriptions AS uuid[]), CAST(:clients AS uuid[]), CAST(:accounts AS uuid[]),
         CAST(:sources AS text[]), CAST(:event_ids AS text[]), CAST(:times AS timestamptz[]), CAST(:types AS text[]),
         CAST(:gated AS boolean[]), CAST(:versions AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
         CAST(:bodies AS bytea[]), CAST(:positions AS bigint[]), CAST(:ordered AS boolean[]), CAST(:delays AS float8[]),
-        CAST(:sizes AS int[]), CAST(:more_ids AS jsonb[]), CAST(:more_types AS jsonb[]))
+        CAST(:sizes AS int[]), CAST(:more_ids AS jsonb[]), CAST(:more_types AS jsonb[]), CAST(:traceparents AS text[]))
         WITH ORDINALITY
         AS planned(id, subscription_id, client_id, account_id, source, event_id, time, type, gated, version, state,
-                   reason, body, position, ordered, delay, size, more_ids, more_types, nth)
+                   reason, body, position, ordered, delay, size, more_ids, more_types, traceparent, nth)
     ORDER BY nth
     """
 )
@@ -111,6 +112,7 @@ async def plan(connection: AsyncConnection, planned: Sequence[Planned]) -> None:
                 "sizes": [each.package_size for each in part],
                 "more_ids": [as_json([id_ for id_, _ in each.more]) if each.more else None for each in part],
                 "more_types": [as_json([type_ for _, type_ in each.more]) if each.more else None for each in part],
+                "traceparents": [each.traceparent for each in part],
             },
         )
 

@@ -23,7 +23,7 @@ _KEPT = """
     id, subscription_id, client_id, account_id, place, ordered, event_source, event_id, event_time, event_type,
     package_size, more_event_ids, more_event_types, gated, configuration_version, body, attempts, due_at,
     claimed_at, gate_closed, ends_as, planned_position, projection_position, deletion_position, created_at,
-    tried_before, recovery_id
+    tried_before, recovery_id, traceparent
 """
 
 #: Takes the rows of a CTE `gone`: deleted from deliveries_open, with `final_state` and `final_reason`.

@@ -48,7 +48,8 @@ _ONE = text(f"SELECT {_SEEN} FROM deliveries WHERE id = :id AND client_id = :cli
 
 _KEPT = """
     id, subscription_id, client_id, account_id, place, ordered, event_source, event_id, event_time, event_type,
-    more_event_ids, more_event_types, gated, configuration_version, body, attempts, created_at
+    more_event_ids, more_event_types, gated, configuration_version, body, attempts, created_at,
+    traceparent
 """
 
 #: A body that may have been sent is frozen: with room for one event, nothing joins it any more. In its old place it

@@ -135,6 +135,7 @@ def _deliveries(
                 ordered=subscription.ordered and happening.account_id is not None,
                 delay=subscription.delay,
                 package_size=subscription.max_package_size,
+                traceparent=happening.traceparent,
             )
 
 

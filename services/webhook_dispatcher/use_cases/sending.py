@@ -101,8 +101,8 @@ async def claim_due(
         return await storage.claim(connection, capacity, lease_seconds, among, stopped)
 
 
-async def make_attempt(endpoints: Endpoints, claimed: Claimed) -> Attempt:
-    """Sign and send one delivery; whatever happens is the attempt's outcome."""
+async def make_attempt(endpoints: Endpoints, claimed: Claimed, traceparent: str | None = None) -> Attempt:
+    """Sign and send one delivery, in this trace context if any; whatever happens is the attempt's outcome."""
     try:
         keys = endpoints.opened(claimed.sealed_secret)
     except UnsealableError:
@@ -112,6 +112,8 @@ async def make_attempt(endpoints: Endpoints, claimed: Claimed) -> Attempt:
     headers = signed_headers(keys.secret, *signed)
     if keys.more:
         headers["webhook-signature"] = " ".join([headers["webhook-signature"], *keys.further_signatures(*signed)])
+    if traceparent is not None:
+        headers["traceparent"] = traceparent
     if claimed.access_revision is not None:
         within = min(claimed.timeout or endpoints.timeout, endpoints.timeout)
         return await endpoints.accesses.post(endpoints.sender, claimed, headers, within)

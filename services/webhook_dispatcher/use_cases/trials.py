@@ -40,6 +40,7 @@ async def try_subscription(work: UnitOfWork, subscription_id: UUID) -> DeliveryR
         configuration_version=None,
         webhook_type=WebhookType.TEST,
         rendered=rendered,
+        traceparent=work.cause.traceparent,
     )
     planned = _planned(happening, subscription_id)
     await storage.plan(work.connection, [planned])
@@ -62,4 +63,5 @@ def _planned(happening: Happening, subscription_id: UUID) -> Planned:
         reason=None,
         planned_position=None,
         body=package(happening, subscription_id),
+        traceparent=happening.traceparent,
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
+from structlog.contextvars import bind_contextvars
+
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.domain import Attempt, Claimed, DeliveryBoundary, Outcome
 from services.webhook_dispatcher.storage import Capacity
@@ -15,8 +17,10 @@ from shared.kit.boundaries import reached
 from shared.kit.faults import INFRASTRUCTURE
 from shared.kit.liveness import Beat
 from shared.kit.logs import get_logger
+from shared.kit.tracing import Span, Tracer
 from shared.kit.unit_of_work import Database
 
+from . import journeys
 from .agenda import Agenda
 from .measures import Sendings, Stops
 from .recording import Recorder, Rules
@@ -52,11 +56,13 @@ class DeliveryWorker:
         limits: Limits,
         rules: Rules,
         clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer | None = None,
     ) -> None:
         self._database = database
         self._endpoints = endpoints
         self._limits = limits
         self._clock = clock
+        self._tracer = tracer
         self._slots = Slots(limits, clock)
         #: what this process measures of its attempts
         self.sendings = Sendings()
@@ -164,15 +170,22 @@ class DeliveryWorker:
 
     async def _send(self, claimed: Claimed, dial_before: float) -> None:
         attempt: Attempt | None
+        span: Span | None = None
         began = datetime.now(UTC)
         try:
             in_time = self._clock() < dial_before
-            attempt = await use_cases.make_attempt(self._endpoints, claimed) if in_time else None
+            if in_time and self._tracer is not None:
+                span = journeys.begun(self._tracer, claimed)
+                bind_contextvars(**span.log_fields())  # of this task alone
+            traceparent = span.traceparent if span else None
+            attempt = await use_cases.make_attempt(self._endpoints, claimed, traceparent) if in_time else None
         except asyncio.CancelledError:
             attempt = Attempt(Outcome.INTERRUPTED, began, datetime.now(UTC))
         except Exception as fault:
             _log.exception("attempt failed on our side", delivery_id=str(claimed.id))
             attempt = Attempt(Outcome.NOT_SENT, began, datetime.now(UTC), error=type(fault).__name__)
+        if span is not None and attempt is not None:
+            attempt = journeys.ended(span, attempt)
         reached(DeliveryBoundary.SENT)
         self._recorder.add(claimed, attempt)
 

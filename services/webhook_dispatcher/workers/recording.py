@@ -121,4 +121,5 @@ def _told(recorded: Recorded) -> dict[str, object]:
         "ms": round((attempt.finished_at - attempt.started_at).total_seconds() * 1000, 1),
         "then": step.state.value,
         "wait": round(step.wait, 1),
+        **({"trace_id": attempt.trace_id} if attempt.trace_id else {}),
     }

@@ -16,6 +16,7 @@ from shared.kit.auth import Verifier
 from shared.kit.liveness import Liveness, Readiness
 from shared.kit.metrics import Metrics
 from shared.kit.refusals import Refused
+from shared.kit.tracing import Tracer
 
 from .frame import RequestFrame
 from .headers import accepts_json
@@ -40,6 +41,7 @@ def create_app(
     verifier: Verifier | None = None,
     allowances: Allowances | None = None,
     metrics: Metrics | None = None,
+    tracer: Tracer | None = None,
     form_paths: Collection[str] = ("/auth/token",),
     body_limit: int = BODY_LIMIT,
     body_seconds: float = 30.0,
@@ -47,7 +49,7 @@ def create_app(
     """Make the application: `routers`, the health routes, the metrics and the documents, under the common rules.
 
     `verifier` is needed as soon as a route asks for a scope (`auth.requires`); `allowances` bound how often each client
-    may ask, if they are given. Bodies are JSON, except for forms at
+    may ask, and a `tracer` records what they ask, if they are given. Bodies are JSON, except for forms at
     `form_paths`; they may have `body_limit` bytes and take `body_seconds` to arrive.
     """
     metrics, traffic = metrics or Metrics(), Traffic()
@@ -61,8 +63,16 @@ def create_app(
         redoc_url=None,
         # A redirect to the same path with a slash would lose the body's method in some clients: 404 says more.
         redirect_slashes=False,
+        # Its own traces would tell what was wrong with a body, values included; ours are the frame's.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
         middleware=[
-            Middleware(RequestFrame, traffic=traffic),
+            Middleware(RequestFrame, traffic=traffic, tracer=tracer),
             Middleware(RequestIntake, body_limit=body_limit, body_seconds=body_seconds, form_paths=form_paths),
         ],
         exception_handlers={

@@ -3,28 +3,34 @@
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from shared.kit.allowances import Allowed
 from shared.kit.logs import get_logger
+from shared.kit.tracing import Kind, Span, Tracer
 
-from .headers import REQUEST_ID, taken_or_made_request_id
-from .metrics import Traffic
+from .headers import REQUEST_ID, TRACEPARENT, header_in, taken_or_made_request_id
+from .metrics import METHODS, Traffic
 from .problems import problem_for
 
 log = get_logger(__name__)
+
+#: what is asked every few seconds for ever
+_PROBES: Final = ("/health/", "/metrics")
+_UNMATCHED: Final = "unmatched"
 
 
 class RequestFrame:
     """Names each request, and turns whatever escapes the application into a problem document."""
 
-    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
-        """Put the frame around `app`, and count and time in `traffic` what goes through it."""
+    def __init__(self, app: ASGIApp, traffic: Traffic, tracer: Tracer | None = None) -> None:
+        """Put the frame around `app`, and count and time in `traffic` what goes through it; `tracer` records it."""
         self._app = app
         self._traffic = traffic
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -35,13 +41,16 @@ class RequestFrame:
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id, scope["state"])
         began = time.perf_counter()
-        with bound_contextvars(request_id=request_id, correlation_id=request_id):
+        span = None if self._tracer is None else _span_of(self._tracer, scope)
+        with bound_contextvars(request_id=request_id, correlation_id=request_id, **(span.log_fields() if span else {})):
             try:
                 await self._with_a_net(scope, receive, answer)
             finally:
                 seconds = time.perf_counter() - began
                 self._traffic.note(scope["method"], _template_of(scope), answer.status, seconds)
                 _tell(scope, answer.status, 1000 * seconds)
+                if span is not None:
+                    _end(span, scope, answer.status)
 
     async def _with_a_net(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -79,7 +88,7 @@ def _tell(scope: Scope, status: int | None, milliseconds: float) -> None:
     template = _template_of(scope)
     principal = scope["state"].get("principal")
     # Probes come every few seconds for ever and say nothing while all is well; so do the files of a page.
-    quiet = scope["state"].get("quiet") or template.startswith(("/health/", "/metrics"))
+    quiet = scope["state"].get("quiet") or template.startswith(_PROBES)
     write = log.debug if quiet else log.info
     write(
         "request",
@@ -94,4 +103,38 @@ def _tell(scope: Scope, status: int | None, milliseconds: float) -> None:
 def _template_of(scope: Scope) -> str:
     # The route itself knows only the part of its path below the router's prefix; FastAPI's context has the whole.
     context = scope.get("fastapi", {}).get("effective_route_context")
-    return str(getattr(context or scope.get("route"), "path", "unmatched"))
+    return str(getattr(context or scope.get("route"), "path", _UNMATCHED))
+
+
+def _span_of(tracer: Tracer, scope: Scope) -> Span | None:
+    """The span of a request, as OpenTelemetry's conventions for HTTP name it; what it causes hangs on it."""
+    if scope["path"].startswith(_PROBES):
+        return None
+    given = (header_in(scope["headers"], TRACEPARENT.encode()) or b"").decode("latin-1")
+    method = _known(scope["method"])
+    attributes = {
+        "http.request.method": method,
+        "url.scheme": scope.get("scheme"),
+        "portfolio_bus.correlation_id": scope["state"]["request_id"],
+    }
+    span = tracer.span(Kind.SERVER, method, given, attributes)
+    scope["state"][TRACEPARENT] = span.traceparent
+    return span
+
+
+def _end(span: Span, scope: Scope, status: int | None) -> None:
+    """What is known of a request only behind its answer. A path of no route may be anything, so that it is not told."""
+    principal = scope["state"].get("principal")
+    template = _template_of(scope)
+    if template != _UNMATCHED:
+        span.name(f"{_known(scope['method'])} {template}")
+        span.note({"http.route": template, "url.path": scope["path"]})
+    client_id = None if principal is None else str(principal.client_id)
+    span.note({"http.response.status_code": status, "portfolio_bus.client_id": client_id})
+    if status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.fail("unanswered" if status is None else str(status))
+    span.end()
+
+
+def _known(method: str) -> str:
+    return method if method in METHODS else "_OTHER"

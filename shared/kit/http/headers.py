@@ -14,6 +14,8 @@ from shared.kit.cause import Cause
 from shared.kit.refusals import SLUGS, FieldError, InvalidRequest
 
 REQUEST_ID: Final = b"x-request-id"
+#: the header, and where a request's state has the context of its own span, if it has one
+TRACEPARENT: Final = "traceparent"
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -45,7 +47,7 @@ def request_id_of(request: Request) -> str:
 
 def cause_of(request: Request, principal: Principal) -> Cause:
     """Say why what this request asks for will have happened: it began here, so its id is the correlation id."""
-    traceparent = request.headers.get("traceparent", "")
+    traceparent = request.scope["state"].get(TRACEPARENT) or request.headers.get(TRACEPARENT, "")
     return Cause(
         client_id=principal.client_id,
         correlation_id=request_id_of(request),

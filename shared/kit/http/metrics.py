@@ -10,7 +10,7 @@ from starlette.responses import Response
 from shared.kit.metrics import HTTP_REQUESTS, HTTP_SECONDS, TEXT_TYPE, Metrics
 
 #: A caller may send any word as the method, and each would be a series of its own.
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLASS: Final = 100
 
 
@@ -23,7 +23,7 @@ class Traffic:
 
     def note(self, method: str, route: str, status: int | None, seconds: float) -> None:
         """Count a request; `route` is the template of its path, `status` is None if it was not answered."""
-        known = method if method in _METHODS else "other"
+        known = method if method in METHODS else "other"
         self._requests.labels(known, route, "none" if status is None else f"{status // _CLASS}xx").inc()
         self._seconds.labels(known, route).observe(seconds)
 

@@ -9,13 +9,21 @@ from aiohttp import web
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.services import RunningSystem, running_system
 from deploy.local.stack import Stack
+from tests.collector import Collector, collecting
 from tests.conftest import PARTITIONS
 
 from .estates import World, world_of
 
 
 @pytest.fixture(scope="package")
-def system(stack: Stack) -> Iterator[RunningSystem]:
+def collector() -> Iterator[Collector]:
+    """Where the services send their traces."""
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def system(stack: Stack, collector: Collector) -> Iterator[RunningSystem]:
     prefix = f"all{uuid4().hex[:8]}"
     environment = {
         "PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS),
@@ -23,6 +31,7 @@ def system(stack: Stack) -> Iterator[RunningSystem]:
         "PORTFOLIO_BUS_BODY_SECONDS": "1.5",
         # A recovery that runs can be cancelled; nobody goes on with it.
         "PORTFOLIO_BUS_WITHOUT": "recoveries",
+        "PORTFOLIO_BUS_TRACES_URL": collector.url,
     }
     counting = f"{__package__}.counting"
     with running_system(stack, prefix=prefix, environment=environment, module=counting) as running:

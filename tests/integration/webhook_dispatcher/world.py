@@ -22,6 +22,7 @@ from shared.kit.cause import Cause
 from shared.kit.consuming import Consumer
 from shared.kit.secrets import SecretBox
 from shared.kit.service import Service, Worker
+from shared.kit.tracing import Tracer
 from tests.unit.webhook_dispatcher.messages import account_created, configured
 
 PARTITION = 0
@@ -181,10 +182,11 @@ class World:
         circuit: CircuitRule = CircuitRule(),  # noqa: B008 -- frozen
         schedule: Sequence[float] = (0.05, 0.05),
         timeout: float = 2,  # noqa: ASYNC109 -- of attempts
+        tracer: Tracer | None = None,
     ) -> AsyncIterator[DeliveryWorker]:
         """Another dispatcher runs meanwhile, with a memory and connections of its own."""
         endpoints = self.endpoints(timeout)
-        worker = DeliveryWorker(self.database, endpoints, limits, Rules(schedule, circuit))
+        worker = DeliveryWorker(self.database, endpoints, limits, Rules(schedule, circuit), tracer=tracer)
         await endpoints.open()
         try:
             async with _running(worker.run):

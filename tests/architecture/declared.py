@@ -19,8 +19,8 @@ NOUNS = {
         "access actions addresses agenda attempts backlog backoff boundaries capacity changes claims clients config "
         "copies deliveries delivery dialling disabling endings endpoints event_types exchange failing gate "
         "housekeeping journeys measures ops outcomes package packages partitions planning recording recoveries "
-        "recovery reopenings repairs resending retention returns searches secrets sender sending signing signing_keys slots "
-        "standing subscriptions targets tokens trials trust watched watching"
+        "recovery reopenings repairs resending retention returns searches secrets sender sending signing signing_keys "
+        "slots standing subscriptions targets tokens trials trust watched watching"
     ),
     "shared/contracts": (
         "accounts allocations base catalogue clients configurations envelope export identifiers json_keys orders "

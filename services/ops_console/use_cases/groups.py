@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from services.ops_console.clients import First, Groups
 from services.ops_console.domain import GroupSeen, Look, by_group, group_of, standing_of
@@ -9,6 +10,8 @@ from shared.kit.kafka import Kafka
 
 #: how often a window is looked into
 _LOOKS = 5
+#: how long Kafka may take to answer what is asked in a window, in seconds
+_ANSWERED_WITHIN = 20.0
 
 Where = tuple[str, str, int]
 
@@ -16,9 +19,16 @@ Where = tuple[str, str, int]
 async def groups_seen(kafka: Kafka, window: float, wanted: Collection[str] = ()) -> list[GroupSeen]:
     """Look at the groups (those that are `wanted`, if any are) for `window` seconds; less where nothing waits.
 
-    Raises KafkaError.
+    Raises KafkaError, and TimeoutError where Kafka does not come to an answer.
     """
-    async with Groups.of(kafka) as groups:
+    # A client was seen to wait for good, once, while a group was divided anew: another one asks again.
+    with suppress(TimeoutError):
+        return await _seen_within(window + _ANSWERED_WITHIN, kafka, window, wanted)
+    return await _seen_within(window + _ANSWERED_WITHIN, kafka, window, wanted)
+
+
+async def _seen_within(seconds: float, kafka: Kafka, window: float, wanted: Collection[str]) -> list[GroupSeen]:
+    async with asyncio.timeout(seconds), Groups.of(kafka) as groups:
         names = [name for name in await groups.names() if not wanted or name in wanted]
         windows, members = await _looked_into(groups, names, window)
         last = {where: looks[-1] for where, looks in windows.items()}

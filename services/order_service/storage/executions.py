@@ -115,7 +115,8 @@ _DUE = text(
 )
 
 #: Puts an execution behind the others that are due, or lets it be once nothing is left to do. What it asks of other
-#: tables may be older than the row that it waited for, which does no harm: then there is something left.
+#: tables may be older than the row that it waited for, which does no harm: then there is something left. Whoever found
+#: nothing to do leaves alone what somebody has made due since it began to look: a cancellation, or another's share.
 _PUT_OFF = text(
     """
     UPDATE rebalancing_executions AS e
@@ -127,6 +128,7 @@ _PUT_OFF = text(
                             WHERE o.execution_id = e.id AND o.status = 'NEW' AND o.client_id = e.client_id))
                       THEN statement_timestamp() + make_interval(secs => :seconds) END
     WHERE client_id = :client_id AND id = :id
+      AND (:seconds = 0 OR due_at IS NULL OR due_at <= statement_timestamp() - make_interval(secs => :looked_for))
     """
 )
 
@@ -236,9 +238,13 @@ async def due(connection: AsyncConnection) -> Execution | None:
     return None if row is None else _execution_of(row)
 
 
-async def put_off(connection: AsyncConnection, execution: Execution, *, seconds: float) -> None:
-    """Let an execution wait for its next turn, at least for `seconds`; for ever if it is done."""
-    await connection.execute(_PUT_OFF, _named(execution) | {"seconds": seconds})
+async def put_off(connection: AsyncConnection, execution: Execution, *, seconds: float, looked_for: float) -> None:
+    """Let an execution wait for its next turn, at least for `seconds`; for ever if it is done.
+
+    `looked_for` is how long ago the caller began to look at it, in seconds: unless `seconds` is 0, what was made due
+    since then stays due.
+    """
+    await connection.execute(_PUT_OFF, _named(execution) | {"seconds": seconds, "looked_for": looked_for})
 
 
 def _named(execution: Execution) -> dict[str, Any]:

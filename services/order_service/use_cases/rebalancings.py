@@ -6,6 +6,7 @@ what is left. So ten thousand accounts are not locked together while their order
 them, and a process that dies leaves nothing but accounts that are still noted. A cancellation goes the same two steps.
 """
 
+import time
 from uuid import UUID
 
 from shared.contracts import RebalancingCancellationReason
@@ -49,13 +50,15 @@ async def work_on(database: Database, execution: Execution, *, waits: bool = Fal
 
     `waits` says to wait for a share that somebody else is making, instead of passing over it.
     """
+    began = time.monotonic()
     async with database.unit_of_work() as work:
         done = await _make_orders(work, execution, waits=waits)
     if not done:
         async with database.unit_of_work() as work:
             done = await _cancel_orders(work, execution)
     async with database.unit_of_work() as work:
-        await executions.put_off(work.connection, execution, seconds=0 if done else _LATER)
+        looked_for = time.monotonic() - began
+        await executions.put_off(work.connection, execution, seconds=0 if done else _LATER, looked_for=looked_for)
     return done > 0
 
 

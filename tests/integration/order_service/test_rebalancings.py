@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.order_service import use_cases
 from services.order_service.domain import Execution, ExecutionNotFound, Targets
-from services.order_service.storage import execution_orders
+from services.order_service.storage import execution_orders, executions
 from services.order_service.use_cases import AT_ONCE
 from shared.contracts import (
     CancelOrder,
@@ -254,6 +254,17 @@ async def test_making_and_cancelling_an_execution_at_the_same_time_leave_none_of
         )
         await world.worked()
         assert await _counts(world, execution_id) == (0, {"CANCELLED": 2 * AT_ONCE})
+
+
+async def test_an_execution_that_is_cancelled_while_a_worker_looks_at_it_is_not_put_off(world: World) -> None:
+    execution = await world.rebalanced(await world.an_account(version=1))
+    await world.commanded(CancelRebalancing(execution_id=execution.id))
+    async with world.database.unit_of_work() as work:
+        # It began to look before that, and found nothing: the accounts were in somebody else's hands.
+        await executions.put_off(work.connection, execution, seconds=60, looked_for=30)
+
+    await world.worked()
+    assert await _counts(world, execution.id) == (0, {"CANCELLED": 1})
 
 
 async def test_an_execution_order_can_be_cancelled_by_its_client_alone_like_any_order(world: World) -> None:

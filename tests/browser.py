@@ -91,8 +91,21 @@ class Operator:
         return answer
 
 
+#: what comes in or goes is half transparent meanwhile, and its colours are nobody's choice
+_MOTION_ENDED = """
+async () => {
+    // What was just put on the page begins to move with the next frame.
+    await new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))
+    await Promise.allSettled(document.getAnimations()
+        .filter(each => each.effect.getComputedTiming().endTime !== Infinity)
+        .map(each => each.finished))
+}
+"""
+
+
 async def serious_findings(page: Page, within: str = "html", *, colours_alone: bool = False) -> list[str]:
-    """What axe-core finds on the page (or a part of it) as it is now, and takes seriously."""
+    """What axe-core finds on the page (or a part of it) once it has come to rest, and takes seriously."""
+    await page.evaluate(_MOTION_ENDED)
     if not await page.evaluate("'axe' in window"):
         script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
         await page.evaluate(f"{script}; null")

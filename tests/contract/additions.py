@@ -15,6 +15,8 @@ Schema = dict[str, Any]
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _FIXED = ("type", "format", "pattern", "uniqueItems")
+#: NUL has never been taken in any text that we are sent; where that was not said, saying it changes nothing
+_WITHOUT_NUL = r"^[^\u0000]*$"
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
@@ -38,6 +40,8 @@ class _Comparison:
         if "anyOf" in old or "anyOf" in new:
             yield from self._alternatives(old, new, at)
             return
+        if self._is_command and "pattern" not in old and new.get("pattern") == _WITHOUT_NUL:
+            old = {**old, "pattern": _WITHOUT_NUL}
         yield from (f"{at}: {name} changed" for name in _FIXED if old.get(name) != new.get(name))
         yield from self._values(old, new, at)
         yield from self._bounds(old, new, at)

@@ -56,6 +56,15 @@ BREAKS = [
     Change(PlaceOrder, "required/+", "client_reference", "body.client_reference: is now required"),
     Change(OrderPlaced, "required/-", "currency", "body.currency: is no longer required"),
     Change(PlaceOrder, "$defs/OrderSide/enum/-", "SELL", "body.side: the value 'SELL' was removed"),
+    Change(
+        OrderPlaced,
+        "properties/client_reference/anyOf/0/pattern",
+        r"^[^\u0000]*$",
+        "body.client_reference: pattern changed",
+    ),
+    Change(
+        PlaceOrder, "properties/client_reference/anyOf/0/pattern", r"^[^x]*$", "body.client_reference: pattern changed"
+    ),
     Change(OrderPlaced, "$defs/OrderStatus/enum/-", "NEW", "body.status: the value 'NEW' was removed"),
     Change(OrderPlaced, "properties/currency/enum", ["EUR"], "body.currency: now takes only some values"),
     Change(OrderPlaced, "$defs/OrderSide/enum", GONE, "body.side: now takes any value"),
@@ -98,6 +107,7 @@ ADDITIONS = [
     Change(PlaceOrder, "properties/cash_amount/maxLength", GONE),
     Change(PlaceOrder, "properties/configuration_version/anyOf/0/minimum", 0),
     Change(PlaceOrder, "$defs/OrderSide/enum", GONE),
+    Change(PlaceOrder, "properties/client_reference/anyOf/0/pattern", r"^[^\u0000]*$"),
     Change(PlaceOrder, "additionalProperties", GONE),
     Change(OrderPlaced, "properties/currency/description", "ISO 4217 alphabetic code"),
 ]

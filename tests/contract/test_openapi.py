@@ -242,3 +242,14 @@ def test_an_addition_passes(document: Json) -> None:
 )  # fmt: skip
 def test_anything_else_is_named(document: Json) -> None:
     assert breaking_changes_of_api(_an_api(), document) != []
+
+
+@pytest.mark.parametrize("name", service_names())
+def test_no_free_text_in_an_address_is_said_to_hold_nul(name: str) -> None:
+    bound = {"format", "enum", "const"}
+    for operation_name, operation in _operations(api(name)):
+        for parameter in operation.get("parameters", ()):
+            schema = parameter["schema"]
+            is_free = schema.get("type") == "string" and not schema.keys() & bound
+            if parameter["in"] in {"path", "query"} and is_free:
+                assert not re.search(schema["pattern"], "a\0b"), (operation_name, parameter["name"])

@@ -93,7 +93,8 @@ class DocumentedApp(FastAPI):
             for path, operation in operations_of(document):
                 _Operation(path, operation, document["components"]).complete()
             for _, operation in operations_of(document):
-                _refuse_nul(operation.get("requestBody", {}), schemas, set())
+                asked = [each for each in operation.get("parameters", ()) if each["in"] in {"path", "query"}]
+                _refuse_nul([operation.get("requestBody", {}), *asked], schemas, set())
             add_links(document)
             _name_scopes(document)
         return self.openapi_schema or {}
@@ -225,7 +226,7 @@ def _problem_response(status: int, kinds: Sequence[Json]) -> Json:
 
 
 def _refuse_nul(piece: Any, schemas: Mapping[str, Json], seen: set[str]) -> None:  # noqa: ANN401 - JSON is of any type
-    """Say of every free text in a request what `RequestBody` keeps to, and PostgreSQL asks for."""
+    """Say of every free text in a request what `RequestBody` and the intake keep to, and PostgreSQL asks for."""
     if isinstance(piece, list):
         for each in piece:
             _refuse_nul(each, schemas, seen)

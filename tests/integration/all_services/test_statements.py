@@ -62,7 +62,7 @@ AT_MOST = {
     "order_service GET /portfolios/rebalancings/executions/{execution_id}/orders": 2,
     "order_service POST /ops/parked/redrive": 0,
     "order_service POST /portfolios/orders": 4,
-    "order_service POST /portfolios/rebalancings/executions": 11,
+    "order_service POST /portfolios/rebalancings/executions": 10,
     "webhook_dispatcher DELETE /recoveries/{recovery_id}": 1,
     "webhook_dispatcher DELETE /webhooks/{subscription_id}": 3,
     "webhook_dispatcher GET /deliveries": 1,

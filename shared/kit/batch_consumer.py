@@ -42,6 +42,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         super().__init__(*args, **kwargs)
         #: where the next record stands after what was handed out last
         self._handed_out: dict[TopicPartition, int] = {}
+        self._membership = Membership()
         #: partitions whose log does not reach back to where we stood: nothing is taken any more
         self.lost: dict[TopicPartition, str] = {}
         #: partitions that stand before a record that aiokafka cannot unpack: the others go on
@@ -138,9 +139,10 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         """Whether the group has this member; it may have no partitions."""
         return self._coordinator is not None and self._coordinator.generation >= 0
 
-    def without_place(self, membership: Membership) -> float:
-        """For how many seconds `membership` has seen this client without its place in the group."""
-        return membership.without_place(self._coordinator)
+    @property
+    def without_place(self) -> float:
+        """For how many seconds, of those it was asked in, this client has been without its place in the group."""
+        return self._membership.without_place(self._coordinator)
 
     async def positions(self, partitions: Iterable[TopicPartition]) -> Positions:
         """The offsets of the next records of those of `partitions` that are still ours and stand somewhere."""

@@ -22,7 +22,6 @@ from .consuming import Consumer
 from .consumption import Consumption
 from .kafka import Kafka
 from .liveness import Liveness
-from .membership import Membership
 
 #: how many records a batch has at most
 BATCH = 500
@@ -156,13 +155,11 @@ class Bus:
 
     async def _mind(self) -> None:
         """Begin anew with a consumer that does not find its place in the group again."""
-        memberships = [Membership() for _ in self._attached]
         while True:
             await asyncio.sleep(self._may_be_without_place / _LOOKS_AT_A_PLACE)
-            for number, (consumer, subscriber) in enumerate(self._attached):
+            for consumer, subscriber in self._attached:
                 client: BatchConsumer | None = subscriber.consumer
-                if client is None or client.without_place(memberships[number]) > self._may_be_without_place:
-                    memberships[number] = Membership()
+                if client is None or client.without_place > self._may_be_without_place:
                     await self._begin_anew(consumer, subscriber)
 
     async def _begin_anew(self, consumer: Consumer, subscriber: Any) -> None:  # noqa: ANN401 -- FastStream's

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 
 from .kafka import Kafka
@@ -30,6 +31,18 @@ async def reader(kafka: Kafka) -> AsyncIterator[AIOKafkaConsumer]:
         yield consumer
     finally:
         await consumer.stop()
+
+
+@asynccontextmanager
+async def asking(kafka: Kafka) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+    """One who asks what there is, and a reader beside; raises KafkaError where no broker answers."""
+    admin = kafka.admin()
+    try:
+        await admin.start()
+        async with reader(kafka) as consumer:
+            yield admin, consumer
+    finally:
+        await admin.close()
 
 
 async def partitions_of(kafka: Kafka, *topics: str) -> list[TopicPartition]:

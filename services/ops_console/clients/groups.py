@@ -13,7 +13,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from services.ops_console.domain import Look
 from shared.contracts import parked_topic
 from shared.kit.kafka import Kafka
-from shared.kit.reading import reader
+from shared.kit.reading import asking
 
 _PARKED = parked_topic("").name
 _WAIT_MS = 500
@@ -45,13 +45,8 @@ class Groups:
     @asynccontextmanager
     async def of(cls, kafka: Kafka) -> AsyncIterator["Groups"]:
         """For the length of the block; raises KafkaError where no broker answers."""
-        admin = kafka.admin()
-        try:
-            await admin.start()
-            async with reader(kafka) as consumer:
-                yield cls(kafka, admin, consumer)
-        finally:
-            await admin.close()
+        async with asking(kafka) as (admin, consumer):
+            yield cls(kafka, admin, consumer)
 
     async def names(self) -> list[str]:
         """The groups by their logical names: those that Kafka knows, and those with a topic for parked messages."""

@@ -10,11 +10,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.ops_console.domain import ParkedSeen, SentBack
+from services.ops_console.domain import ParkedFacts, ParkedSeen, SentBack
 from shared.contracts import parked_topic, redrive_topic
 from shared.kit.kafka import Kafka
 from shared.kit.parking import Piece, original_headers, restored
-from shared.kit.reading import partitions_of, reader, records_until_now
+from shared.kit.reading import asking, partitions_of, reader, records_until_now
 
 _TOPIC = parked_topic("").name
 _WAY_BACK = redrive_topic("").name
@@ -24,20 +24,9 @@ _TOLD = "parked-"
 
 
 @dataclass(frozen=True)
-class Parked:
+class Parked(ParkedFacts):
     """One parked message, whole."""
 
-    #: the header `parked-id`
-    id: str
-    group: str
-    reason: str
-    detail: str
-    #: where it stood: topic, partition, offset
-    topic: str
-    partition: int
-    offset: int
-    attempts: int
-    at: datetime
     key: bytes | None = field(repr=False)
     value: bytes | None = field(repr=False)
     #: as it came with them
@@ -88,20 +77,22 @@ def _put_together(parts: dict[str, bytes], part: str, content: bytes) -> Piece |
 
 def _read(told: dict[str, str], piece: Piece) -> Parked:
     key, value, headers = piece
-    return Parked(
-        id=told["parked-id"],
-        group=told["parked-group"],
-        reason=told["parked-reason"],
-        detail=told["parked-detail"],
-        topic=told["parked-topic"],
-        partition=int(told["parked-partition"]),
-        offset=int(told["parked-offset"]),
-        attempts=int(told["parked-attempts"]),
-        at=datetime.fromisoformat(told["parked-at"]),
-        key=key,
-        value=value,
-        headers=headers,
-    )
+    return Parked(**_facts(told), key=key, value=value, headers=headers)
+
+
+def _facts(told: dict[str, str]) -> dict[str, Any]:
+    """The fields of ParkedFacts; raises LookupError or ValueError for what is not of our making."""
+    return {
+        "id": told["parked-id"],
+        "group": told["parked-group"],
+        "reason": told["parked-reason"],
+        "detail": told["parked-detail"],
+        "topic": told["parked-topic"],
+        "partition": int(told["parked-partition"]),
+        "offset": int(told["parked-offset"]),
+        "attempts": int(told["parked-attempts"]),
+        "at": datetime.fromisoformat(told["parked-at"]),
+    }
 
 
 def as_text(raw: bytes | None) -> str | None:
@@ -141,13 +132,8 @@ class ParkedTail:
     @asynccontextmanager
     async def of(cls, kafka: Kafka) -> AsyncIterator["ParkedTail"]:
         """For the length of the block; raises KafkaError where no broker answers."""
-        admin = kafka.admin()
-        try:
-            await admin.start()
-            async with reader(kafka) as consumer:
-                yield cls(kafka, admin, consumer)
-        finally:
-            await admin.close()
+        async with asking(kafka) as (admin, consumer):
+            yield cls(kafka, admin, consumer)
 
     async def more(self) -> AsyncIterator[ParkedSeen | SentBack]:
         """All that has come since it was asked last: first what is parked, then what was sent back. Raises KafkaError.
@@ -201,18 +187,7 @@ def _all_of(told: dict[str, str], names: Iterable[str]) -> list[str]:
 def _seen(record: "ConsumerRecord[bytes, bytes]") -> ParkedSeen | None:
     told = _told(record)
     try:
-        return ParkedSeen(
-            id=told["parked-id"],
-            group=told["parked-group"],
-            reason=told["parked-reason"],
-            detail=told["parked-detail"],
-            topic=told["parked-topic"],
-            partition=int(told["parked-partition"]),
-            offset=int(told["parked-offset"]),
-            attempts=int(told["parked-attempts"]),
-            at=datetime.fromisoformat(told["parked-at"]),
-            stamped=record.timestamp / 1000,
-        )
+        return ParkedSeen(**_facts(told), stamped=record.timestamp / 1000)
     except (LookupError, ValueError):
         # Not of our making: whoever may write there has.
         return None

@@ -1,7 +1,7 @@
 """What ops want to know, decided without any input or output."""
 
 from .groups import GroupSeen, Look, Standing, State, Trend, by_group, group_of, standing_of, state_of, worst_of
-from .parked import MOST_KEPT, ParkedIndex, ParkedSeen, SentBack
+from .parked import MOST_KEPT, ParkedFacts, ParkedIndex, ParkedSeen, SentBack
 from .stories import Happened, in_order
 from .verdicts import (
     DRAINS_WITHIN,
@@ -26,6 +26,7 @@ __all__ = [
     "Happened",
     "Look",
     "OutboxSeen",
+    "ParkedFacts",
     "ParkedIndex",
     "ParkedSeen",
     "SentBack",

@@ -11,9 +11,10 @@ MOST_KEPT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedSeen:
-    """One parked message without its key, body and headers."""
+class ParkedFacts:
+    """What is told of a parked message beside the message itself."""
 
+    #: the header `parked-id`
     id: str
     group: str
     reason: str
@@ -24,6 +25,12 @@ class ParkedSeen:
     offset: int
     attempts: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedSeen(ParkedFacts):
+    """One parked message without its key, body and headers."""
+
     #: when Kafka was given it: comparable with the way back, which has no other time
     stamped: float
     #: when it was sent back since

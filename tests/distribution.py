@@ -10,7 +10,12 @@ from xdist.scheduler import LoadScopeScheduling
 #: Files, and folders, whose tests share a running system: each start of one costs as much as dozens of tests. They
 #: stay in one worker; any other file is a group of its own.
 SHARING: Final[Sequence[Sequence[str]]] = (
-    ("tests/stories/test_demo.py", "tests/stories/test_originals.py", "tests/stories/test_restarts.py"),
+    (
+        "tests/stories/test_demo.py",
+        "tests/stories/test_originals.py",
+        "tests/stories/test_restarts.py",
+        "tests/stories/test_set_back.py",
+    ),
     ("tests/docs/test_readme_commands.py", "tests/docs/test_upstream_page.py", "tests/docs/test_integrating.py"),
     ("tests/integration/all_services",),
     ("tests/integration/local_stack",),

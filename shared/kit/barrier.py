@@ -25,6 +25,7 @@ _LONGEST_PAUSE = 0.05
 _REQUEST_SECONDS = 3.0
 
 Targets = Mapping[tuple[str, int], int]
+Applied = Mapping[tuple[str, int], int]
 
 
 class BarrierNotPassedError(TimeoutError):
@@ -55,9 +56,8 @@ class ReadBarrier:
         self._partitions = partitions
         self._whole = {topic.name for topic in whole}
         self._client: AIOKafkaConsumer | None = None
-        self._asking: asyncio.Task[Targets] | None = None
-        self._next: asyncio.Task[Targets] | None = None
-        self._known: dict[tuple[str, int], int] = {}
+        self._asking: asyncio.Task[tuple[Targets, Applied]] | None = None
+        self._next: asyncio.Task[tuple[Targets, Applied]] | None = None
         self._waits = BARRIER_SECONDS.histogram()
 
     async def wait(self, keys: Iterable[str] | None, *, seconds: float = 5.0) -> None:
@@ -72,8 +72,9 @@ class ReadBarrier:
         try:
             with self._timed():
                 async with asyncio.timeout(seconds):
-                    ends = await self._ends()
-                    await self._until({(t, p): end for (t, p), end in ends.items() if p in wanted or t in self._whole})
+                    ends, known = await self._look()
+                    targets = {(t, p): end for (t, p), end in ends.items() if p in wanted or t in self._whole}
+                    await self._until(targets, known)
         except TimeoutError as late:
             raise BarrierNotPassedError(self._keeper) from late
 
@@ -102,19 +103,20 @@ class ReadBarrier:
             await self._client.stop()
             self._client = None
 
-    async def _ends(self) -> Targets:
-        """The last stable offsets, asked for after this call began; callers that wait together share one request."""
+    async def _look(self) -> tuple[Targets, Applied]:
+        """What `_ask` answers, asked after this call began; callers that wait together share one request."""
         if self._next is None:
             self._next = asyncio.create_task(self._ask_after(self._asking))
         return await asyncio.shield(self._next)
 
-    async def _ask_after(self, current: asyncio.Task[Targets] | None) -> Targets:
+    async def _ask_after(self, current: asyncio.Task[tuple[Targets, Applied]] | None) -> tuple[Targets, Applied]:
         if current is not None:
             await asyncio.wait([current])
         self._asking, self._next = self._next, None
         return await self._ask()
 
-    async def _ask(self) -> Targets:
+    async def _ask(self) -> tuple[Targets, Applied]:
+        """The last stable offsets, and how far the keeper has come."""
         client = await self._connected()
         partitions = [
             TopicPartition(self._kafka.physical(topic.name), number)
@@ -123,7 +125,12 @@ class ReadBarrier:
         ]
         async with asyncio.timeout(_REQUEST_SECONDS):
             ends = await client.end_offsets(partitions)
-        return {(self._kafka.logical(tp.topic), tp.partition): end for tp, end in ends.items()}
+        return {(self._kafka.logical(tp.topic), tp.partition): end for tp, end in ends.items()}, await self._applied()
+
+    async def _applied(self) -> Applied:
+        # Asked each time: a database that was set back has forgotten what it had told.
+        async with self._database.reading() as connection:
+            return await applied(connection, self._keeper)
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._client is None:
@@ -143,16 +150,9 @@ class ReadBarrier:
             self._client = client
         return self._client
 
-    async def _until(self, targets: Targets) -> None:
+    async def _until(self, targets: Targets, known: Applied) -> None:
         pause = _FIRST_PAUSE
-        while not self._passed(targets):
-            async with self._database.reading() as connection:
-                self._known = await applied(connection, self._keeper)
-            if self._passed(targets):
-                return
+        while any(known.get(where, 0) < end for where, end in targets.items()):
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _passed(self, targets: Targets) -> bool:
-        # Positions only grow, so what was read from the database once can be trusted for good.
-        return all(self._known.get(where, 0) >= end for where, end in targets.items())
+            known = await self._applied()

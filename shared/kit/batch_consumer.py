@@ -1,6 +1,7 @@
 """Our Kafka client: an aiokafka consumer that waits inside the poll, skips nothing in silence, and ends when told.
 
 A position that lies before the log's start is never skipped: such a consumer takes nothing more and is reported (P7).
+Kafka's offsets say where a group stands, unless the database in which its effects are has less of them.
 """
 
 import asyncio
@@ -18,13 +19,16 @@ from aiokafka.errors import (
     UnsupportedCodecError,
 )
 
+from .faults import INFRASTRUCTURE
 from .lag import Progress
 from .membership import Membership, tasks_of
-from .projections import Positions
+from .projections import Positions, SetBackError
 
 _PROBE_MS = 300
 #: how long a client may take to leave its group before it is closed by force, in seconds
 _LEAVES_WITHIN = 5.0
+#: after how many seconds a database that is away is asked again
+_ASKS_AGAIN_AFTER = 1.0
 
 #: how aiokafka fails on a record that it cannot unpack: a header's name that is no text, a codec, a checksum
 UNPACKABLE: tuple[type[Exception], ...] = (UnicodeDecodeError, UnsupportedCodecError, CorruptRecordException)
@@ -33,6 +37,7 @@ _log = structlog.get_logger("bus")
 
 Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
 Idle = Callable[[Positions], Awaitable[None]]
+Applied = Callable[[], Awaitable[Positions]]
 
 
 class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships no types
@@ -51,6 +56,12 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         self.progress = Progress()
         self.beat: Callable[[], None] = lambda: None
         self.idle: Idle | None = None
+        #: how far the effects go that are kept, where the group has any; a partition that comes to us begins there
+        self.applied: Applied | None = None
+        #: the partitions whose place was held against that; None when everything has to be
+        self._placed: set[TopicPartition] | None = None
+        #: how often partitions were taken from us, so that what is asked meanwhile is not taken for an answer
+        self._divided = 0
         self.logical: Callable[[str], str] = str
 
     async def getmany(
@@ -63,13 +74,25 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
             self.beat()
             if fetched and not self.lost:
                 return fetched
-            if self.idle is not None and not self.lost:
-                await self.idle(await self.positions(self.assignment()))
+            if not self.lost:
+                await self._idle()
+
+    async def _idle(self) -> None:
+        # Where a partition stands that is not in its place yet is Kafka's word, and nothing to be stored.
+        mine = self.assignment() if self.applied is None else self._placed
+        if self.idle is None or mine is None:
+            return
+        try:
+            await self.idle(await self.positions(mine))
+        except SetBackError as fault:
+            self.begin_where_the_effects_end(fault)
 
     async def _fetched(
         self, partitions: tuple[TopicPartition, ...], timeout_ms: int, max_records: int | None
     ) -> Fetched:
         try:
+            if not await self._in_place():
+                return {}
             # Pausing a partition does not keep back what was fetched of it before.
             healthy = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
             fetched: Fetched = await super().getmany(*healthy, timeout_ms=timeout_ms, max_records=max_records)
@@ -86,6 +109,10 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
             await self._rewind()
             raise
         else:
+            if self.applied is not None and not fetched.keys() <= (self._placed or set()):
+                # They came to us during the poll: what they were read from is Kafka's word alone.
+                await self._rewind()
+                return {}
             self._handed_out |= {tp: await self.position(tp) for tp in fetched.keys() & self.assignment()}
             self.progress.took(self, fetched)
             return fetched
@@ -109,6 +136,36 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
                 async with asyncio.timeout(_LEAVES_WITHIN):
                     await self._fetcher.close()
                     await self._client.close()
+
+    def begin_where_the_effects_end(self, because: SetBackError) -> None:
+        """The database was set back: before anything more is taken, every partition is held against it again."""
+        _log.error("the database was set back: it is told again", group=self._group_id, what=str(because))
+        self._placed = None
+
+    async def _in_place(self) -> bool:
+        """Stand where the kept effects end, with every partition that has come to us; False while they are away."""
+        placed = self._placed or set()
+        if self.applied is None or (self._placed is not None and self.assignment() <= placed):
+            return True
+        divided = self._divided
+        try:
+            applied = await self.applied()
+        except INFRASTRUCTURE as fault:
+            _log.warning("a group waits for its database", group=self._group_id, fault=repr(fault))
+            await asyncio.sleep(_ASKS_AGAIN_AFTER)
+            return False
+        stood = {tp: at for tp, at in (await self._stood()).items() if tp not in placed and at is not None}
+        # Of some, nothing was ever applied: they begin with the first record that there is, as for a new group.
+        first = await self.beginning_offsets(sorted(stood))
+        if self._divided != divided:
+            return False
+        for tp, at in stood.items():
+            end = applied.get((self.logical(tp.topic), tp.partition), first[tp])
+            if end < at:
+                _log.info("begins where its effects end", where=f"{tp.topic}/{tp.partition}", at=end, instead_of=at)
+                self.seek(tp, end)
+        self._placed = set(self.assignment())
+        return True
 
     async def _begin_where_nothing_is_stored(self) -> None:
         """The group is new to these partitions: it begins with whatever there is."""
@@ -171,6 +228,9 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """These are another member's now; when they come back, what is stored counts."""
+        self._divided += 1
         for tp in partitions:
             self._handed_out.pop(tp, None)
+            if self._placed is not None:
+                self._placed.discard(tp)
             self.progress.forget(tp)

@@ -22,6 +22,7 @@ from .consuming import Consumer
 from .consumption import Consumption
 from .kafka import Kafka
 from .liveness import Liveness
+from .projections import SetBackError
 
 #: how many records a batch has at most
 BATCH = 500
@@ -122,7 +123,11 @@ class Bus:
             client: BatchConsumer = subscriber.consumer
             touched = {TopicPartition(record.topic, record.partition) for record in records}
             with self.consumption.batch(group, len(records)):
-                await consumer.take(records, await client.positions(touched))
+                try:
+                    await consumer.take(records, await client.positions(touched))
+                except SetBackError as fault:
+                    client.begin_where_the_effects_end(fault)
+                    raise
 
         subscriber(take)
         self._attached.append((consumer, subscriber))
@@ -149,7 +154,8 @@ class Bus:
         client: BatchConsumer = subscriber.consumer
         client.beat = self._liveness.loop(consumer.subscriber.group, hangs_after=_HANGS_AFTER)
         client.logical = self._kafka.logical
-        client.idle = consumer.idle if consumer.subscriber.keeps_copies else None
+        client.applied = consumer.applied
+        client.idle = consumer.idle
         for task in subscriber.tasks:
             self._liveness.watch(consumer.subscriber.group, task)
 

@@ -23,7 +23,7 @@ from .faults import INFRASTRUCTURE
 from .hops import Handled
 from .kafka import Kafka
 from .parking import Parked, Parking
-from .projections import Positions, advance
+from .projections import Positions, SetBackError, advance, applied
 from .received import BadCommand, LostKey, Origin, Received, Taken, UnreadableRecord, read
 from .refusals import Refused
 from .subscriber import Subscriber
@@ -34,6 +34,8 @@ _log = structlog.get_logger("consumer")
 
 #: after this long a batch is patient with no more messages: it must end well before the group gives up on us
 _BATCH_SECONDS = 60.0
+#: how often a group that has nothing to do looks whether its database was set back, in seconds
+_LOOKS_EVERY = 5.0
 
 Records = Sequence["ConsumerRecord[bytes, bytes]"]
 
@@ -57,7 +59,9 @@ class Consumer:
         self._tracer = tracer
         #: the spans of the batch in hand, where it has any
         self._handled: Handled | None = None
+        #: what this process has seen stored of how far the group has come
         self._stored: dict[tuple[str, int], int] = {}
+        self._looked_at = 0.0
 
     async def take(self, records: Records, positions: Positions) -> None:
         """Take `records`; `positions` are the consumer's own after them."""
@@ -80,6 +84,8 @@ class Consumer:
     async def _take(self, batch: Sequence[Taken], positions: Positions) -> None:
         try:
             await self._apply(batch, positions)
+        except SetBackError:
+            raise
         except Exception as fault:
             await self._after(fault, batch, positions)
         # Last, so that a batch that waits and is taken again does not park them each time.
@@ -88,17 +94,27 @@ class Consumer:
         self._count("done", len(batch) - self._refused_in_hand - len(self._parked_in_hand))
         self._parked_in_hand.clear()
 
+    async def applied(self) -> Positions:
+        """How far the group has come, as its database says; from here on less than that means that it was set back."""
+        async with self.database.reading() as connection:
+            self._stored = await applied(connection, self.subscriber.group)
+        return dict(self._stored)
+
     async def idle(self, positions: Positions) -> None:
-        """Nothing came: store positions that moved over markers alone, so that no barrier waits for them."""
+        """Nothing came: store positions that moved over markers alone, so that no barrier waits for them.
+
+        Every few seconds it only looks whether the database still has what it had; raises SetBackError.
+        """
         moved = {where: at for where, at in positions.items() if self._stored.get(where, 0) < at}
-        if not moved:
+        if not moved and time.monotonic() < self._looked_at + _LOOKS_EVERY:
             return
         try:
             async with self.database.unit_of_work() as work:
-                await advance(work.connection, self.subscriber.group, moved)
+                await advance(work.connection, self.subscriber.group, moved, self._stored)
         except INFRASTRUCTURE:
             return  # it is tried again with the next idle turn
         self._stored.update(moved)
+        self._looked_at = time.monotonic()
 
     def _read(self, record: "ConsumerRecord[bytes, bytes]") -> Taken:
         taken = read(record, self.kafka.logical(record.topic), keeps_copies=self.subscriber.keeps_copies)
@@ -133,8 +149,8 @@ class Consumer:
             for turn in self.subscriber.in_turns(fresh):
                 await turn.handler(work, turn.messages)
             await self._shut(work, whole or batch)
-            if self.subscriber.keeps_copies:
-                await advance(work.connection, self.subscriber.group, positions)
+            known = {where: self._stored[where] for where in positions if where in self._stored}
+            await advance(work.connection, self.subscriber.group, positions, known)
         self._refused_in_hand += refused
         self._stored.update(positions)
 

@@ -30,7 +30,8 @@ _READY_SECONDS = 30.0
 _IMPATIENT = 0.25
 #: what is left of it once all faults have come
 _HEAL_SECONDS = 90.0
-_WARM_UP_SECONDS = 60.0
+#: how long a fault waits until there is enough for it to hit
+_FILLS_WITHIN = 120.0
 #: webhook_dispatcher's own, besides the kit's
 _DELIVERY_BOUNDARIES = ("delivery.claimed", "delivery.sent", "delivery.recorded")
 _KILL_AT = "PORTFOLIO_BUS_KILL_AT"
@@ -52,11 +53,11 @@ class Nemesis:
     async def rage(self, stop: asyncio.Event) -> None:
         """Let all faults of the plan come, until they have or `stop` is set; then everything runs again."""
         plan, kinds = self.stage.plan, self._possible()
-        await self._warmed_up(stop)
         wounds = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as strikes:
             for _ in range(plan.kills):
                 await wounds.acquire()
+                await self._enough_in_flight(stop)
                 if stop.is_set():
                     break
                 [kind] = self.chance.choices(kinds, [KINDS[each][0] for each in kinds])
@@ -83,8 +84,8 @@ class Nemesis:
         away |= set() if self.stage.wires else {"network"}
         return [kind for kind in self.stage.plan.only if kind not in away]
 
-    async def _warmed_up(self, stop: asyncio.Event) -> None:
-        deadline = time.monotonic() + _WARM_UP_SECONDS
+    async def _enough_in_flight(self, stop: asyncio.Event) -> None:
+        deadline = time.monotonic() + _FILLS_WITHIN
         while self.in_flight() < self.stage.plan.least_in_flight and time.monotonic() < deadline:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _LOOK)

@@ -35,7 +35,7 @@ class Plan:
     #: things asked of the system in a second, on the average
     rate: float = 30.0
     #: seconds between one fault and the next, on the average
-    pause: float = 5.0
+    pause: float = 3.0
     #: seconds that the system may take to come to rest
     patience: float = 180.0
 
@@ -52,12 +52,12 @@ class Plan:
     @property
     def delay(self) -> float:
         """Seconds that deliveries wait at the subscriptions that ask for it: this is what keeps items in flight."""
-        return 30.0 if self.long else 6.0
+        return 60.0 if self.long else 6.0
 
     @property
     def least_in_flight(self) -> int:
-        """Items that are under way before the first fault comes."""
-        return 1_000 if self.long else 100
+        """Items that are under way before a fault comes; more than are asked for, since some faults take a moment."""
+        return 1_300 if self.long else 100
 
     @property
     def lives(self) -> int:

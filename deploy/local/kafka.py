@@ -6,7 +6,7 @@ import base64
 import signal
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from deploy.local.processes import Command, Leash, LeashedProcess, wait_until
 _READY_SECONDS = 60.0
 _FORMAT_SECONDS = 60.0
 _ANSWER_SECONDS = 5
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,34 @@ class Detour:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """A listener that asks who comes, by SCRAM over TLS, and keeps access lists for whoever comes by it.
+
+    By the other listeners comes whom Kafka calls ANONYMOUS, who may do everything, and so makes the users.
+    """
+
+    port: int
+    #: certificate with its chain, and private key, as PEM
+    certificate: str = field(repr=False)
+    key: str = field(repr=False)
+    #: the user who may do everything here as well
+    administrator: str = "admin"
+
+    def settings(self) -> dict[str, object]:
+        """Return what a broker is told of it, besides the listener itself."""
+        here = "listener.name.guarded"
+        return {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:ANONYMOUS;User:{self.administrator}",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            f"{here}.scram-sha-512.sasl.jaas.config": f"{_SCRAM} required;",
+            f"{here}.ssl.keystore.type": "PEM",
+            f"{here}.ssl.keystore.certificate.chain": self.certificate.replace("\n", "\\n"),
+            f"{here}.ssl.keystore.key": self.key.replace("\n", "\\n"),
+        }
+
+
+@dataclass(frozen=True)
 class Seat:
     """One broker's place in the cluster."""
 
@@ -42,6 +71,7 @@ class Seat:
     controller_port: int
     directory_id: str
     detours: Sequence[Detour] = ()
+    guard: Guard | None = None
 
     @property
     def name(self) -> str:
@@ -57,10 +87,12 @@ def start_kafka(
     throughput: bool = False,
     lasting: bool = False,
     detours: Sequence[Sequence[Detour]] = (),
+    guard: Guard | None = None,
 ) -> tuple[str, list[LeashedProcess]]:
     """Start a cluster of combined brokers and controllers; return its bootstrap servers once all of them serve.
 
     There is a broker for every two `ports`, the first for clients and the second for controllers.
+    A single broker may have a `guard` beside.
     Every broker may have `detours`; clients that come by the first of one's stay on the first of each.
     `throughput` leaves the JVM its optimising compiler, which is slower to start and faster to run.
     Brokers whose data does not outlast them are killed when the stack ends, the others are asked to end.
@@ -68,7 +100,7 @@ def start_kafka(
     java = [str(find_java()), *_jvm_flags(kafka_jars(), throughput=throughput)]
     pairs = zip(ports[::2], ports[1::2], detours or [()] * (len(ports) // 2), strict=True)
     seats = [
-        Seat(node_id, port, controller_port, _new_id(), ways)
+        Seat(node_id, port, controller_port, _new_id(), ways, guard)
         for node_id, (port, controller_port, ways) in enumerate(pairs, start=1)
     ]
     _format(leash, java, directory, seats)
@@ -173,15 +205,20 @@ def shared_settings(copies: int) -> dict[str, object]:
 def _properties(directory: Path, seat: Seat, seats: Sequence[Seat]) -> str:
     ways = {"PLAINTEXT": Detour(seat.port, seat.port)}
     ways |= {f"DETOUR{number}": detour for number, detour in enumerate(seat.detours)}
+    protocols = dict.fromkeys((*ways, "CONTROLLER"), "PLAINTEXT")
+    if seat.guard is not None:
+        ways |= {"GUARDED": Detour(seat.guard.port, seat.guard.port)}
+        protocols |= {"GUARDED": "SASL_SSL"}
     listeners = [f"{name}://{LOOPBACK}:{way.port}" for name, way in ways.items()]
     settings = shared_settings(len(seats)) | {
         "node.id": seat.node_id,
         "controller.quorum.bootstrap.servers": ",".join(f"{LOOPBACK}:{each.controller_port}" for each in seats),
         "listeners": ",".join([*listeners, f"CONTROLLER://{LOOPBACK}:{seat.controller_port}"]),
         "advertised.listeners": ",".join(f"{name}://{LOOPBACK}:{way.advertised}" for name, way in ways.items()),
-        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in (*ways, "CONTROLLER")),
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": directory / f"{seat.name}-log",
+        **(seat.guard.settings() if seat.guard else {}),
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 

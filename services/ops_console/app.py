@@ -21,7 +21,8 @@ def build() -> typer.Typer:
 
 
 def _reach(settings: Settings) -> Reach:
-    kafka = Kafka(settings.kafka, settings.topic_prefix, client_id="ops_console") if settings.kafka else None
+    security = settings.kafka_security
+    kafka = Kafka(settings.kafka, settings.topic_prefix, "ops_console", security) if settings.kafka else None
     secret = settings.client_secret.get_secret_value() if settings.client_secret else None
     return Reach(kafka, settings.urls, settings.client_id, secret)
 

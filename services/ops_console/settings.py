@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from shared.kit.kafka_security import KafkaSecuritySettings
 from shared.kit.settings import PREFIX, LogLevel, settings_or_exit
 
 #: what `make up` writes
@@ -18,7 +19,7 @@ STACK_FILE = Path(".local/stack.json")
 _URL = r"^https?://[^\s/]+[^\s]*$"
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSecuritySettings):
     """The settings of the command line and of the pages. Each command needs its part of them alone."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)

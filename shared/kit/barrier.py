@@ -136,8 +136,7 @@ class ReadBarrier:
         if self._client is None:
             # The end that a read-committed consumer is told is the last stable offset.
             client = AIOKafkaConsumer(
-                bootstrap_servers=self._kafka.bootstrap,
-                client_id=self._kafka.client_id,
+                **self._kafka.for_aiokafka,
                 isolation_level="read_committed",
                 request_timeout_ms=int(_REQUEST_SECONDS * 1000),
                 enable_auto_commit=False,

@@ -57,13 +57,25 @@ class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 
 class _Broker(KafkaBroker):
-    """A FastStream broker whose subscribers read with our client."""
+    """A FastStream broker whose subscribers read with our client, which comes to Kafka as `kafka` says."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        super().__init__(
+            kafka.bootstrap.split(","),
+            client_id=kafka.client_id,
+            allow_auto_create_topics=False,
+            consumer_only=True,
+            apply_types=False,
+            graceful_timeout=20.0,
+            logger=None,
+        )
+        self._security = kafka.security.for_aiokafka
 
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         await super()._connect()
         settings = self.config.broker_config
         options: partial[AIOKafkaConsumer] = settings.builder  # type: ignore[assignment]  # it is declared as any callable
-        settings.builder = partial(BatchConsumer, *options.args, **options.keywords)
+        settings.builder = partial(BatchConsumer, *options.args, **options.keywords, **self._security)
         return settings.builder
 
 
@@ -83,15 +95,7 @@ class Bus:
         self._kafka = kafka
         self._liveness = liveness
         self._session_ms = int(session_seconds * 1000)
-        self._broker = _Broker(
-            kafka.bootstrap.split(","),
-            client_id=kafka.client_id,
-            allow_auto_create_topics=False,
-            consumer_only=True,
-            apply_types=False,
-            graceful_timeout=20.0,
-            logger=None,
-        )
+        self._broker = _Broker(kafka)
         self._attached: list[tuple[Consumer, Any]] = []
         self._may_be_without_place = may_be_without_place
         self._minding: asyncio.Task[None] | None = None

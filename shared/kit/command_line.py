@@ -9,6 +9,7 @@ import uvloop
 
 from . import quick_start
 from . import service as services
+from .grants import NotGrantedError
 from .logs import configure_logs
 from .redrive import redrive
 from .sealing import NotAllSealedError, seal_anew
@@ -103,6 +104,9 @@ def in_loop(
             return await work(service)
         except TopicMismatchError as mismatch:
             sentence = f"{mismatch}."
+            raise SystemExit(sentence) from None
+        except NotGrantedError as fault:
+            sentence = f"Kafka did not take the access lists for {chosen.kafka_grant_to}: {fault}."
             raise SystemExit(sentence) from None
 
     return uvloop.run(with_service())

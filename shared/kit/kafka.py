@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from .kafka_security import KafkaSecurity
 from .producer import FencedProducer
 
 #: what a parked message may need: the original and where it came from
@@ -20,6 +22,9 @@ _LINGER_MS = 5
 #: far above a relay's batch, far below what a process may have
 _BUFFERED_KIB = 64 * 1024
 
+#: as on a developer's machine
+_OPEN = KafkaSecurity()
+
 
 @dataclass(frozen=True)
 class Kafka:
@@ -28,6 +33,17 @@ class Kafka:
     bootstrap: str
     prefix: str = ""
     client_id: str = "portfolio-bus"
+    security: KafkaSecurity = _OPEN
+
+    @property
+    def for_aiokafka(self) -> dict[str, Any]:
+        """What every client of aiokafka is told; raises OSError where a certificate's file is not what it should."""
+        return {"bootstrap_servers": self.bootstrap, "client_id": self.client_id, **self.security.for_aiokafka}
+
+    @property
+    def for_librdkafka(self) -> dict[str, str]:
+        """What every client of librdkafka is told."""
+        return {"bootstrap.servers": self.bootstrap, "client.id": self.client_id, **self.security.for_librdkafka}
 
     def physical(self, name: str) -> str:
         """The name of a topic or group on the broker."""
@@ -54,8 +70,7 @@ class Kafka:
         """A producer whose start fences the one before with the same id."""
         return FencedProducer(
             {
-                "bootstrap.servers": self.bootstrap,
-                "client.id": self.client_id,
+                **self.for_librdkafka,
                 "transactional.id": self.physical(transactional_id),
                 "transaction.timeout.ms": _TRANSACTION_MS,
                 "socket.timeout.ms": _REQUEST_MS,
@@ -75,8 +90,7 @@ class Kafka:
     def producer(self, *, max_request_bytes: int = MAX_REQUEST_BYTES) -> AIOKafkaProducer:
         """An idempotent producer for what needs no transaction: parked and redriven messages."""
         return AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap,
-            client_id=self.client_id,
+            **self.for_aiokafka,
             enable_idempotence=True,
             request_timeout_ms=_REQUEST_MS,
             max_request_size=max_request_bytes,
@@ -85,6 +99,4 @@ class Kafka:
 
     def admin(self) -> AIOKafkaAdminClient:
         """A client for creating and looking at topics."""
-        return AIOKafkaAdminClient(
-            bootstrap_servers=self.bootstrap, client_id=self.client_id, request_timeout_ms=_REQUEST_MS
-        )
+        return AIOKafkaAdminClient(**self.for_aiokafka, request_timeout_ms=_REQUEST_MS)

@@ -19,8 +19,7 @@ _FETCH_MS = 50
 async def reader(kafka: Kafka) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer that reads what was committed; raises KafkaError where no broker answers."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap,
-        client_id=kafka.client_id,
+        **kafka.for_aiokafka,
         enable_auto_commit=False,
         isolation_level="read_committed",
         # Every question waits for the fetch that is under way, and one that finds nothing new lasts so long.

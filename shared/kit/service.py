@@ -6,7 +6,6 @@ One process runs all of them unless it is told which; the health routes are serv
 
 import asyncio
 import contextlib
-import gc
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from fastapi import APIRouter
 
 from shared.contracts import Topic, parked_topic
 
-from . import inbox, schema
+from . import inbox, quick_start, schema
 from .allowances import Allowances, Limit
 from .auth import RemoteKeys, Verifier
 from .backlog import Backlog
@@ -27,6 +26,7 @@ from .bus import Bus
 from .checks import broker_check, database_check, keys_check
 from .consuming import Consumer
 from .faults import INFRASTRUCTURE
+from .grants import Grant, grant, grants_of
 from .housekeeping import Housekeeping
 from .http import Server, create_app
 from .kafka import Kafka
@@ -49,9 +49,6 @@ Closer = Callable[[], Awaitable[None]]
 
 #: how long a worker may go without a beat before it counts as hanging, in seconds
 _WORKER_HANGS_AFTER = 60.0
-
-#: objects made and not freed until the garbage collector looks at them; Python's own is 700
-_COLLECTED_AFTER = 10_000
 
 #: what may pass by itself while a service starts
 NOT_YET: tuple[type[Exception], ...] = (*INFRASTRUCTURE, TopicMissingError)
@@ -121,23 +118,31 @@ class Service:
         parked = [parked_topic(subscriber.group) for subscriber in self.subscribers]
         return list({topic.name: topic for topic in [*self.publishes, *consumed, *parked]}.values())
 
+    @property
+    def grants(self) -> list[Grant]:
+        """What it needs to be allowed on Kafka."""
+        return grants_of(self.name, self.publishes, self.subscribers)
+
 
 def plumbing(settings: KitSettings, name: str, *, planner: Mapping[str, str] | None = None) -> tuple[Database, Kafka]:
     """The database (see its `planner`) and Kafka as the service `name` sees them."""
     outbox = Outbox(source=f"/{name}", partitions=settings.partitions)
     url, size = settings.async_database_url, settings.pool_size
     database = Database(url, outbox, pool_size=size, application=name, planner=planner)
-    return database, Kafka(settings.kafka, settings.topic_prefix, client_id=name)
+    return database, Kafka(settings.kafka, settings.topic_prefix, name, settings.kafka_security)
 
 
 async def migrate(service: Service) -> list[str]:
-    """The database schema first, then the topics; answers the topics that were created."""
+    """The database schema first, then the topics and who may use them; answers the topics that were created."""
     await schema.migrate(service.settings.async_database_url, service.package)
     await inbox.keep_partitions(service.database)
     settings = service.settings
-    return await ensure_topics(
+    created = await ensure_topics(
         service.kafka, service.topics, partitions=settings.partitions, replication=settings.replication
     )
+    if settings.kafka_grant_to is not None:
+        await grant(service.kafka, settings.kafka_grant_to, service.grants)
+    return created
 
 
 async def run(service: Service, roles: frozenset[Role]) -> None:
@@ -164,19 +169,11 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
         server, serving = _serve(service, roles, bus)
         stack.push_async_callback(_stop_server, service, server, serving)
         _log.info("running", roles=sorted(roles))
-        _keep_what_is_there()
+        quick_start.keep_what_is_there()
         await stop.wait()
         _log.info("stopping")
         if starting.done():
             starting.result()
-
-
-def _keep_what_is_there() -> None:
-    """Have the garbage collector pass over all that was loaded and built: none of it will ever be garbage."""
-    gc.collect()
-    gc.freeze()
-    # A batch makes thousands of objects that go with it: the usual threshold looks through them many times.
-    gc.set_threshold(_COLLECTED_AFTER)
 
 
 def _loops_of_every_role(service: Service) -> dict[str, Worker]:

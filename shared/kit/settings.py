@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from .kafka_security import KafkaSecuritySettings
 from .tracing import Tracer
 
 PREFIX = "PORTFOLIO_BUS_"
@@ -41,7 +42,7 @@ def _names(value: object) -> object:
 Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_names)]
 
 
-class KitSettings(BaseSettings):
+class KitSettings(KafkaSecuritySettings):
     """The settings that the services have in common; each service's own class adds what only it needs."""
 
     # Without hide_input_in_errors a malformed database URL would be printed with its password.
@@ -51,6 +52,12 @@ class KitSettings(BaseSettings):
     kafka: str = Field(
         pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$",
         description="bootstrap servers of Kafka, host:port parted by commas",
+    )
+    kafka_grant_to: str | None = Field(
+        None,
+        pattern=r"^User:[^\s*]+$",
+        description="whom `migrate`, run as an administrator of Kafka, lets do there what the service needs, as "
+        "User:order_service; nobody without it",
     )
     issuer_url: str = Field(
         pattern=r"^https?://[^\s/]+[^\s]*$",

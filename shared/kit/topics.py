@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from shared.contracts import Topic
 
@@ -44,6 +44,8 @@ async def check_partitions(admin: AIOKafkaAdminClient, names: list[str], partiti
     """
     for described in await admin.describe_topics(names):
         found = len(described["partitions"])
+        if for_code(described["error_code"]) is TopicAuthorizationFailedError:
+            raise TopicAuthorizationFailedError(described["topic"])
         if described["error_code"]:
             msg = f"there is no topic {described['topic']} yet: run `migrate`"
             raise TopicMissingError(msg)

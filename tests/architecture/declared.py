@@ -7,8 +7,8 @@ NOUNS = {
         "standings tables"
     ),
     "services/ops_console": (
-        "accounts answers clients commands deliveries events frame groups outbox overview parked provider providing "
-        "reach receiver replies serving services signing_in stories style subscriptions tables topics verdicts "
+        "accounts answers clients commands deliveries events frame grants groups outbox overview parked provider "
+        "providing reach receiver replies serving services signing_in stories style subscriptions tables topics verdicts "
         "watching webhooks windows"
     ),
     "services/order_service": (

@@ -15,6 +15,7 @@ from services.webhook_dispatcher import app as dispatcher_app
 from services.webhook_dispatcher.settings import Settings as DispatcherSettings
 from services.webhook_dispatcher.workers import MEASURES as OF_THE_DISPATCHER
 from shared.contracts import MESSAGES, TOPICS, Topic
+from shared.kit.grants import grants_to_look
 from shared.kit.metrics import MEASURES
 from shared.kit.service import Service
 from shared.kit.settings import PREFIX, KitSettings, SealingSettings
@@ -110,6 +111,19 @@ def groups_table() -> str:
     return _table(("group", "reads", "what for", "takes"), rows)
 
 
+def grants_table() -> str:
+    # One row for what is done alike by the same service.
+    named: dict[tuple[str, str, str], list[str]] = {}
+    needed = {service.name: service.grants for service in services()} | {"ops_console": grants_to_look()}
+    for name, grants in needed.items():
+        for each in grants:
+            beginning = f"`{each.name}…`" if each.name else "all"
+            shown = beginning if each.prefixed else f"`{each.name}`"
+            named.setdefault((name, each.operation, each.kind), []).append(shown)
+    rows = [(f"{name}", operation, kind, ", ".join(names)) for (name, operation, kind), names in named.items()]
+    return _table(("who", "may", "what", "which"), rows)
+
+
 def input_table() -> str:
     # One row for an input, whatever services it was sent to.
     rows = {
@@ -151,6 +165,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "topics": topics_table,
     "groups": groups_table,
+    "grants": grants_table,
     "input": input_table,
     "envelopes": envelopes_table,
     "metrics": metrics_table,

@@ -8,7 +8,7 @@ import typer
 
 from services.ops_console.clients import Reach
 
-from . import accounts, clients, commands, deliveries, events, groups, outbox, parked, serving, topics, webhooks
+from . import accounts, clients, commands, deliveries, events, grants, groups, outbox, parked, serving, topics, webhooks
 
 _HELP = """Look at what runs and steer it: topics, consumer groups, parked messages, deliveries, accounts.
 
@@ -31,7 +31,7 @@ def build_commands(reach: Callable[[Path | None], Reach], serve: serving.Serve) 
         # Not before a command asks for it: help and completion need no system.
         ctx.obj = lambda: reach(stack_file)
 
-    for noun in (topics, groups, outbox, deliveries, accounts, commands, events, webhooks):
+    for noun in (topics, groups, outbox, deliveries, accounts, commands, events, webhooks, grants):
         noun.register(app)
     serving.register(app, serve)
     app.add_typer(parked.commands(), name="parked")

@@ -8,8 +8,8 @@ NOUNS = {
     ),
     "services/ops_console": (
         "accounts answers clients commands deliveries events frame grants groups outbox overview parked provider "
-        "providing reach receiver replies serving services signing_in stories style subscriptions tables topics verdicts "
-        "watching webhooks windows"
+        "providing reach receiver replies serving services signing_in stories style subscriptions tables topics "
+        "verdicts watching webhooks windows"
     ),
     "services/order_service": (
         "accounts announcements copies currencies execution_orders executions foresight freshness listing orders "

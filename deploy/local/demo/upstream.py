@@ -74,17 +74,25 @@ class Upstream:
         return str(granted["scope"])
 
     async def call(
-        self, service: str, method: str, path: str, body: str | dict[str, Any] | None = None, *, key: UUID | None = None
+        self,
+        service: str,
+        method: str,
+        path: str,
+        body: str | dict[str, Any] | None = None,
+        *,
+        key: UUID | None = None,
+        replica: str | None = None,
     ) -> Answer:
         """Call a service's API; a body given as text goes out as it stands.
 
-        A POST goes out under the idempotency key `key`, one of its own unless given.
+        A POST goes out under the idempotency key `key`, one of its own unless given. `replica` is the label under
+        which the process was started that is to answer, where there are more of that service.
         """
         content = body.encode() if isinstance(body, str) else orjson.dumps(body) if body is not None else None
         headers = self.authorization | ({"Content-Type": "application/json"} if content else {})
         if method == "POST":
             headers["Idempotency-Key"] = str(key or uuid4())
-        url = self._system.urls[service] + path
+        url = self._system.urls[replica or service] + path
         async with self._session.request(method, url, data=content, headers=headers) as response:
             return Answer(response.status, await response.read())
 

@@ -51,7 +51,7 @@ def build(settings: Settings) -> Service:
             delivery_routes(database),
             repair_routes(database, worker.stops.note),
             ops_delivery_routes(database),
-            watched_routes(database),
+            watched_routes(database, worker.stops.note),
         ],
         verifier=verifier,
         token_keys=keys,

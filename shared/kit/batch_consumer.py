@@ -25,6 +25,8 @@ from .membership import Membership, tasks_of
 from .projections import Positions, SetBackError
 
 _PROBE_MS = 300
+#: how many records are looked at for one that cannot be unpacked, where nobody says how many were asked for
+_PROBED_AT_MOST = 500
 #: how long a client may take to leave its group before it is closed by force, in seconds
 _LEAVES_WITHIN = 5.0
 #: after how many seconds a database that is away is asked again
@@ -52,6 +54,8 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         self.lost: dict[TopicPartition, str] = {}
         #: partitions that stand before a record that aiokafka cannot unpack: the others go on
         self.blocked: dict[TopicPartition, str] = {}
+        #: partitions with such a record further on, and how many records can still be taken before it
+        self._before_it: dict[TopicPartition, int] = {}
         #: what is not done of what was handed out, for whoever measures the lag
         self.progress = Progress()
         self.beat: Callable[[], None] = lambda: None
@@ -93,11 +97,9 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         try:
             if not await self._in_place():
                 return {}
-            # Pausing a partition does not keep back what was fetched of it before.
-            healthy = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
-            fetched: Fetched = await super().getmany(*healthy, timeout_ms=timeout_ms, max_records=max_records)
+            fetched = await self._polled(partitions, timeout_ms, max_records)
         except UNPACKABLE as fault:
-            await self._block_unpackable(fault)
+            await self._block_unpackable(fault, max_records or _PROBED_AT_MOST)
         except NoOffsetForPartitionError:
             await self._begin_where_nothing_is_stored()
         except OffsetOutOfRangeError as fault:
@@ -117,6 +119,15 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
             self.progress.took(self, fetched)
             return fetched
         return {}
+
+    async def _polled(self, partitions: Iterable[TopicPartition], timeout_ms: int, max_records: int | None) -> Fetched:
+        if self._before_it:
+            where, before_it = self._before_it.popitem()
+            if where in self.assignment():
+                return await super().getmany(where, timeout_ms=timeout_ms, max_records=before_it)  # type: ignore[no-any-return]  # aiokafka ships no types
+        # Pausing a partition does not keep back what was fetched of it before.
+        chosen = (self.assignment() - self.blocked.keys()) if self.blocked else partitions
+        return await super().getmany(*chosen, timeout_ms=timeout_ms, max_records=max_records)  # type: ignore[no-any-return]  # aiokafka ships no types
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Stand there; a batch that failed is handed out again, so it counts as not handed out."""
@@ -209,18 +220,32 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         mine = {tp for tp in self.assignment() if states.state_value(tp).has_valid_position}
         return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in partitions if tp in mine}
 
-    async def _block_unpackable(self, fault: Exception) -> None:
-        """Find the partitions that cannot be unpacked and leave them where they stand; nothing is skipped."""
+    async def _block_unpackable(self, fault: Exception, most: int) -> None:
+        """Find the partitions with a record that cannot be unpacked: what stands before it is taken, nothing skipped.
+
+        The fault came within `most` records.
+        """
         await self._rewind()
         for tp in self.assignment() - self.blocked.keys():
-            try:
-                await super().getmany(tp, timeout_ms=_PROBE_MS)
-            except UNPACKABLE:
-                where = f"{tp.topic}/{tp.partition} at {self._handed_out.get(tp, 'its stored position')}"
+            before_it = await self._records_before_a_fault(tp, most)
+            if before_it:
+                self._before_it[tp] = before_it
+            elif before_it == 0:
+                where = f"{tp.topic}/{tp.partition} at {await self.position(tp)}"
                 self.blocked[tp] = f"{where}: the client cannot unpack the next record and cannot get past it"
                 _log.critical("a record cannot be unpacked", where=self.blocked[tp], fault=repr(fault))
         await self._rewind()
         self.pause(*(self.blocked.keys() & self.assignment()))
+
+    async def _records_before_a_fault(self, tp: TopicPartition, most: int) -> int | None:
+        """How many of the next records can be unpacked before one that cannot; None where there is none so soon."""
+        for count in range(most + 1):
+            try:
+                if not await super().getmany(tp, timeout_ms=_PROBE_MS, max_records=1):
+                    return None
+            except UNPACKABLE:
+                return count
+        return None
 
     async def _rewind(self) -> None:
         """Stand where we stood after what was handed out last, whatever aiokafka has unpacked since."""
@@ -231,6 +256,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         self._divided += 1
         for tp in partitions:
             self._handed_out.pop(tp, None)
+            self._before_it.pop(tp, None)
             if self._placed is not None:
                 self._placed.discard(tp)
             self.progress.forget(tp)

@@ -1,4 +1,4 @@
-"""The command line that every service has: migrate, run, redrive; and reseal, where it keeps secrets."""
+"""The command line that every service has: migrate, run, redrive, skip; and reseal, where it keeps secrets."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -16,6 +16,8 @@ from .sealing import NotAllSealedError, seal_anew
 from .secrets import SecretBox
 from .service import Role, Service
 from .settings import KitSettings, SealingSettings, settings_or_exit
+from .skipping import NotSkippedError, Skipped, skip
+from .subscriber import Subscriber
 from .topics import TopicMismatchError
 
 S = TypeVar("S", bound=KitSettings)
@@ -54,6 +56,22 @@ def service_commands(name: str, settings: type[S], build: Callable[[S], Service]
         count = in_loop(lambda service: _redriven(service, group, reason or None), build, settings, name)
         typer.echo(f"{count} messages redriven to {group}")
 
+    @app.command("skip")
+    def skip_(
+        group: Annotated[str, typer.Argument(help="the consumer group that cannot get on")],
+        topic: Annotated[str, typer.Argument(help="the topic, as the contract calls it")],
+        partition: Annotated[int | None, typer.Option(min=0, help="in this partition alone, with --to")] = None,
+        to: Annotated[int | None, typer.Option(min=0, help="the offset that it goes on with")] = None,
+    ) -> None:
+        """Move a group on past records that are gone, or that cannot be taken apart; nobody may consume for it."""
+        if (partition is None) != (to is None):
+            message = "--partition and --to are given together"
+            raise typer.BadParameter(message)
+        moved = in_loop(lambda service: _skipped(service, group, topic, partition, to), build, settings, name)
+        for each in moved:
+            typer.echo(f"{topic}/{each.partition}: goes on at {each.at} instead of {each.instead_of}")
+        typer.echo(f"{group} was moved on in {len(moved)} partitions")
+
     if issubclass(settings, SealingSettings):
 
         @app.command()
@@ -76,11 +94,30 @@ async def _resealed(service: Service) -> int:
 
 
 async def _redriven(service: Service, group: str, reason: str | None) -> int:
-    groups = sorted(subscriber.group for subscriber in service.subscribers)
-    if group not in groups:
+    _must_have(service, group)
+    return await redrive(service.kafka, group, reason=reason)
+
+
+async def _skipped(service: Service, group: str, topic: str, partition: int | None, to: int | None) -> list[Skipped]:
+    subscriber = _must_have(service, group)
+    topics = sorted(each.name for each in subscriber.all_topics)
+    if topic not in topics:
+        sentence = f"{group} does not read {topic}; it reads {', '.join(topics)}."
+        raise SystemExit(sentence)
+    try:
+        return await skip(service.database, service.kafka, group, topic, partition=partition, to=to)
+    except NotSkippedError as fault:
+        sentence = f"{fault}."
+        raise SystemExit(sentence) from None
+
+
+def _must_have(service: Service, group: str) -> Subscriber:
+    found = next((subscriber for subscriber in service.subscribers if subscriber.group == group), None)
+    if found is None:
+        groups = sorted(subscriber.group for subscriber in service.subscribers)
         sentence = f"{service.name} has no consumer group {group}; it has {', '.join(groups)}."
         raise SystemExit(sentence)
-    return await redrive(service.kafka, group, reason=reason)
+    return found
 
 
 def in_loop(

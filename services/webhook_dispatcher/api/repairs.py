@@ -77,14 +77,10 @@ def repair_routes(database: Database, stopped: Stopped = told_to_nobody) -> APIR
         summary="Send a delivery again, with the same webhook-id and body",
     )
     async def resend(creation: Creating, delivery_id: UUID) -> Response:
-        try:
-            async with creation.unit_of_work(database) as work:
-                row = await use_cases.resend(work, delivery_id)
-                return creation.keep(work, delivery_shown(row), location=f"/deliveries/{row.id}", status=202)
-        except use_cases.StoppedForGood:
-            async with database.unit_of_work(creation.cause) as work:
-                await use_cases.note_stopped(work, delivery_id, stopped)
-            raise
+        noting = use_cases.noting_what_is_stopped(database, creation.cause, delivery_id, stopped)
+        async with noting, creation.unit_of_work(database) as work:
+            row = await use_cases.resend(work, delivery_id)
+            return creation.keep(work, delivery_shown(row), location=f"/deliveries/{row.id}", status=202)
 
     @router.post(
         "/webhooks/{subscription_id}/recover",

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from services.webhook_dispatcher import use_cases
+from services.webhook_dispatcher.domain import Stopped, told_to_nobody
 from services.webhook_dispatcher.storage import WatchedRow
 from shared.contracts import Timestamp
 from shared.kit.auth import Principal, requires
@@ -63,8 +64,8 @@ class WatchedSubscription(BaseModel):
     p95_seconds: float | None = Field(description="95 of 100 of them took no longer; null without any", examples=[0.12])
 
 
-def watched_routes(database: Database) -> APIRouter:
-    """The routes under /ops that are about subscriptions, and about sending again."""
+def watched_routes(database: Database, stopped: Stopped = told_to_nobody) -> APIRouter:
+    """The routes under /ops on subscriptions and on sending again; `stopped` is told of what the gate stops."""
     router = APIRouter(prefix="/ops", tags=["ops"])
 
     @router.get("/subscriptions", summary="List subscriptions of all clients, and how their endpoints do")
@@ -110,13 +111,9 @@ def watched_routes(database: Database) -> APIRouter:
         async with database.reading() as connection:
             owner = await use_cases.owner_of_delivery(connection, delivery_id)
         cause = replace(cause_of(request, admin), client_id=owner)
-        try:
-            async with database.unit_of_work(cause) as work:
-                row = await use_cases.resend(work, delivery_id)
-        except use_cases.StoppedForGood:
-            async with database.unit_of_work(cause) as work:
-                await use_cases.note_stopped(work, delivery_id)
-            raise
+        noting = use_cases.noting_what_is_stopped(database, cause, delivery_id, stopped)
+        async with noting, database.unit_of_work(cause) as work:
+            row = await use_cases.resend(work, delivery_id)
         _log.info("delivery sent again", audit=True, delivery=str(delivery_id), by=str(admin.client_id))
         return delivery_shown(row)
 

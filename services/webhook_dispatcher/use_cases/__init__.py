@@ -28,6 +28,7 @@ from .resending import (
     SubscriptionSwitchedOff,
     TooLargeToSend,
     note_stopped,
+    noting_what_is_stopped,
     resend,
 )
 from .retention import keep_deliveries
@@ -97,6 +98,7 @@ __all__ = [
     "look_for_due",
     "make_attempt",
     "note_stopped",
+    "noting_what_is_stopped",
     "owner_of_delivery",
     "owner_of_subscription",
     "pause_subscription",

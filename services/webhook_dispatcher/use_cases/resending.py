@@ -1,6 +1,7 @@
 """Resending: what has ended is planned anew, through the gate, under its old id."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from services.webhook_dispatcher import storage
@@ -14,8 +15,9 @@ from services.webhook_dispatcher.domain import (
     told_to_nobody,
 )
 from services.webhook_dispatcher.storage import DeliveryRow, Ended, Reopening
+from shared.kit.cause import Cause
 from shared.kit.refusals import Conflict
-from shared.kit.unit_of_work import UnitOfWork
+from shared.kit.unit_of_work import Database, UnitOfWork
 
 from .deliveries import DeliveryNotFound, read_delivery
 from .gate import once_committed
@@ -81,6 +83,22 @@ async def note_stopped(work: UnitOfWork, delivery_id: UUID, stopped: Stopped = t
         _, behind = await ask_the_gate(work, [ended])
         reason = Reason.CONFIGURATION_DELETED
         await storage.stop_ended(work.connection, behind, reason, once_committed(work, stopped))
+
+
+@asynccontextmanager
+async def noting_what_is_stopped(
+    database: Database, cause: Cause, delivery_id: UUID, stopped: Stopped
+) -> AsyncIterator[None]:
+    """Let what `resend` raises in the block pass, having noted what the gate did not let through (see `note_stopped`).
+
+    The note is a transaction of its own, since the one of the block is rolled back.
+    """
+    try:
+        yield
+    except StoppedForGood:
+        async with database.unit_of_work(cause) as work:
+            await note_stopped(work, delivery_id, stopped)
+        raise
 
 
 async def ask_the_gate(work: UnitOfWork, asked: Sequence[Ended]) -> tuple[list[Reopening], list[Ended]]:

@@ -1,4 +1,4 @@
-"""The command line that makes clients."""
+"""The command line of a service: it makes clients, seals anew, and moves a group on."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import os
 import sys
 
 import aiohttp
+import pytest
 from sqlalchemy import text
 
 from deploy.local.services import REPOSITORY, RunningSystem
@@ -79,3 +80,21 @@ async def _sealed_under(database: Database, key: str) -> bool:
     async with database.reading() as connection:
         found = (await connection.execute(text("SELECT sealed FROM signing_keys"))).scalars().all()
     return all(sealed.startswith(SecretBox([key]).mark) and SecretBox([key]).open(sealed) for sealed in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["config_service.commands", "configurations.commands.v1"], 0, "was moved on in 0 partitions"),
+        (["orders", "configurations.commands.v1"], 1, "has no consumer group orders; it has config_service.commands."),
+        (["config_service.commands", "orders.events.v1"], 1, "does not read orders.events.v1; it reads "),
+        (["config_service.commands", "configurations.commands.v1", "--to", "3"], 2, "are given together"),
+        (["config_service.commands", "configurations.commands.v1", "--partition", "0", "--to", "99"], 1, "ends at "),
+    ],
+)
+async def test_skip_says_what_it_has_moved_or_what_is_wrong(
+    system: RunningSystem, arguments: list[str], status: int, said: str
+) -> None:
+    code, out, err = await _command(system, "skip", *arguments)
+
+    assert (code, said in out + err) == (status, True), out + err

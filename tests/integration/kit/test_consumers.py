@@ -26,6 +26,7 @@ from shared.kit.parking import Parked, Parking, _pieces
 from shared.kit.projections import Positions
 from shared.kit.received import Origin, Received
 from shared.kit.redrive import redrive
+from shared.kit.skipping import NotSkippedError, Skipped, skip
 from shared.kit.subscriber import Subscriber
 from shared.kit.unit_of_work import Database, UnitOfWork
 from tests.conftest import PARTITIONS, eventually
@@ -313,8 +314,20 @@ async def test_records_deleted_before_they_were_read_stop_the_consumer_which_say
                 return "behind the stored position 1 are gone" in (await bus.problem() or "")
 
             await eventually(says_so)
+            with pytest.raises(NotSkippedError, match="stop every process"):
+                await skip(database, kafka, GROUP, ORDERS_EVENTS.name)
 
     assert third.id not in await taken(database), "it never skips in silence, also after a restart"
+    # An operator's word moves it on, and only in the partition that has lost something.
+    moved = await skip(database, kafka, GROUP, ORDERS_EVENTS.name)
+    assert moved == [Skipped(partition, 2, 1)]
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [third.id])
+    assert await skip(database, kafka, GROUP, ORDERS_EVENTS.name) == []
+    with pytest.raises(NotSkippedError, match="ends at"):
+        await skip(database, kafka, GROUP, ORDERS_EVENTS.name, partition=partition, to=1_000)
+    with pytest.raises(NotSkippedError, match="no partition 99"):
+        await skip(database, kafka, GROUP, ORDERS_EVENTS.name, partition=99, to=0)
 
 
 _BAD_NAME = """
@@ -345,7 +358,9 @@ async def test_a_header_whose_name_is_no_text_stops_its_partition_alone_and_noth
     )
     assert await process.wait() == 0
     await send(kafka, *orders[100:])
-    healthy = [order.id for order in orders if database.outbox.partition_of(str(order.account_id)) != 0]
+    # Those behind it wait; those before it do not.
+    behind = {order.id for order in orders[100:] if database.outbox.partition_of(str(order.account_id)) == 0}
+    healthy = [order.id for order in orders if order.id not in behind]
     async with consuming(kafka, database, taker.subscriber) as (bus, liveness):
         await all_taken(database, healthy)
 
@@ -361,6 +376,15 @@ async def test_a_header_whose_name_is_no_text_stops_its_partition_alone_and_noth
         await send(kafka, late)
         await all_taken(database, [late.id])
         assert liveness.problems() == []
+        told = await bus.problem() or ""
+
+        assert not behind & (await taken(database)).keys()
+
+    bad = int(told.partition("/0 at ")[2].partition(":")[0])
+    (moved,) = await skip(database, kafka, GROUP, ORDERS_EVENTS.name, partition=0, to=bad + 1)
+    assert (moved.partition, moved.at) == (0, bad + 1)
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [order.id for order in orders])
 
     assert set((await taken(database)).values()) == {1}
 

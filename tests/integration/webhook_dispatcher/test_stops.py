@@ -108,9 +108,12 @@ async def resent(world: World, _: UUID, stopped: Stopped) -> None:
     await end_all(world)
     await delete(world)
     (delivery,) = await world.deliveries()
+    cause = Cause(world.client_id, "a-request")
     for _time in range(2):
-        async with world.database.unit_of_work(Cause(world.client_id, "a-request")) as work:
-            await use_cases.note_stopped(work, delivery.id, stopped)
+        noting = use_cases.noting_what_is_stopped(world.database, cause, delivery.id, stopped)
+        with pytest.raises(use_cases.StoppedForGood):
+            async with noting, world.database.unit_of_work(cause) as work:
+                await use_cases.resend(work, delivery.id)
 
 
 async def recovered(world: World, subscription: UUID, stopped: Stopped) -> None:

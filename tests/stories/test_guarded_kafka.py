@@ -42,7 +42,7 @@ from shared.kit.kafka_security import KafkaSecurity
 from shared.kit.reading import partitions_of, reader, records_until_now
 from tests.conftest import eventually
 
-from .test_set_back import configured, place
+from .asking import configured, place
 
 ADMINISTRATOR = "admin"
 PREFIX = "guarded."

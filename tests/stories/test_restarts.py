@@ -23,6 +23,8 @@ from shared.contracts.topics import DEFAULT_PARTITIONS
 from shared.kit.kafka import Kafka
 from tests.conftest import eventually
 
+from .asking import order_of
+
 ACCOUNTS = 24
 ORDERS_EACH = 4
 #: what is asked at the same time while services are rolled
@@ -122,15 +124,8 @@ async def configured_accounts(client: Client, accounts: int = ACCOUNTS) -> list[
 
 async def life_of(account: str, client: Client, ledger: Ledger) -> None:
     """Orders are placed, then the configuration is deleted, however often that has to be asked for."""
-    order = {
-        "user_id": str(uuid4()),
-        "account_id": account,
-        "cash_amount": "10.00",
-        "currency": "EUR",
-        "side": "BUY",
-    }
     for _ in range(ORDERS_EACH):
-        placed = await client.call("order_service", "POST", "/portfolios/orders", order, done=(201,))
+        placed = await client.call("order_service", "POST", "/portfolios/orders", order_of(account), done=(201,))
         ledger.orders[placed.json["id"]] = account
     # An answer that was lost with its process makes the repetition a 404.
     await client.call("config_service", "DELETE", f"/portfolios/configurations/{account}", done=(204, 404))

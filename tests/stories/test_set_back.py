@@ -1,46 +1,20 @@
 """order_service's database is set back under running processes: deletions that it has forgotten take effect again."""
 
-from typing import Any
-from uuid import uuid4
-
 import pytest
 
 from deploy.local.demo.evidence import Evidence
-from deploy.local.demo.upstream import Answer, Upstream, upstream_of
+from deploy.local.demo.upstream import upstream_of
 from deploy.local.services import RunningSystem
 from shared.kit.kafka import Kafka
 from tests.backups import Backup
 from tests.conftest import eventually
 
+from .asking import configured, place
+
 
 async def statuses(evidence: Evidence, account: str) -> set[str]:
     query = "SELECT DISTINCT status FROM orders WHERE account_id = $1::uuid"
     return {row["status"] for row in await evidence.rows("order_service", query, account)}
-
-
-async def place(upstream: Upstream, account: str) -> Answer:
-    order = {
-        "user_id": str(uuid4()),
-        "account_id": account,
-        "cash_amount": "10.00",
-        "currency": "EUR",
-        "side": "BUY",
-    }
-    return await upstream.call("order_service", "POST", "/portfolios/orders", order)
-
-
-async def configured(upstream: Upstream) -> str:
-    async def made(path: str, body: dict[str, Any]) -> Any:
-        answer = await upstream.call("config_service", "POST", path, body)
-        assert answer.status == 201, answer
-        return answer.json
-
-    item = {"instrument_id": "US0378331005", "instrument_id_type": "ISIN", "weight": "1"}
-    allocation = await made("/portfolios/allocations", {"allocation": [item]})
-    account = await made("/accounts", {"user_id": str(uuid4()), "type": "PORTFOLIO"})
-    link = {"account_id": account["account_id"], "allocation_id": allocation["allocation_id"]}
-    await made("/portfolios/configurations", link)
-    return str(account["account_id"])
 
 
 @pytest.mark.timeout(120)

@@ -103,10 +103,9 @@ def some_orders() -> list[OrderPlaced]:
     return [order_placed(uuid4(), uuid4()) for _ in range(30)]
 
 
-async def test_a_group_takes_again_what_came_after_the_backup_and_nothing_twice(
-    kafka: Kafka, backup: Backup, database: Database
-) -> None:
-    before, after, later = some_orders(), some_orders(), some_orders()
+async def set_back_after_a_while(kafka: Kafka, database: Database, backup: Backup) -> list[OrderPlaced]:
+    """Some orders come before the backup and some after it, and then all that was done with the latter is forgotten."""
+    before, after = some_orders(), some_orders()
     await send(kafka, *before)
     async with consuming(kafka, database, ACTS):
         await all_taken(database, [order.id for order in before])
@@ -115,9 +114,17 @@ async def test_a_group_takes_again_what_came_after_the_backup_and_nothing_twice(
     async with consuming(kafka, database, ACTS):
         await all_taken(database, [order.id for order in after])
     await backup.set_back()
+    return [*before, *after]
+
+
+async def test_a_group_takes_again_what_came_after_the_backup_and_nothing_twice(
+    kafka: Kafka, backup: Backup, database: Database
+) -> None:
+    known = await set_back_after_a_while(kafka, database, backup)
+    later = some_orders()
     await send(kafka, *later)
     async with consuming(kafka, database, ACTS):
-        await all_taken(database, [order.id for order in [*before, *after, *later]])
+        await all_taken(database, [order.id for order in [*known, *later]])
 
     assert set((await taken(database)).values()) == {1}
 
@@ -235,17 +242,10 @@ async def test_while_its_database_is_away_a_group_takes_nothing_and_then_begins(
 async def test_members_that_join_later_begin_where_the_effects_end(
     kafka: Kafka, dsn: str, backup: Backup, database: Database
 ) -> None:
-    before, after, later = some_orders(), some_orders(), some_orders()
-    await send(kafka, *before)
-    async with consuming(kafka, database, ACTS):
-        await all_taken(database, [order.id for order in before])
-    await backup.take()
-    await send(kafka, *after)
-    async with consuming(kafka, database, ACTS):
-        await all_taken(database, [order.id for order in after])
-    await backup.set_back()
+    known = await set_back_after_a_while(kafka, database, backup)
+    later = some_orders()
     async with connected(dsn) as another, consuming(kafka, database, ACTS), consuming(kafka, another, ACTS):
         await send(kafka, *later)
-        await all_taken(database, [order.id for order in [*before, *after, *later]])
+        await all_taken(database, [order.id for order in [*known, *later]])
 
     assert set((await taken(database)).values()) == {1}

@@ -96,9 +96,11 @@ class ReadBarrier:
 
     async def close(self) -> None:
         """Give the connection back."""
-        for task in (self._asking, self._next):
-            if task is not None:
-                task.cancel()
+        asking = [task for task in (self._asking, self._next) if task is not None]
+        for task in asking:
+            task.cancel()
+        # They may hold a connection of the database's, which is closed after us.
+        await asyncio.gather(*asking, return_exceptions=True)
         if self._client is not None:
             await self._client.stop()
             self._client = None

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import QueuePool
 
 from shared.contracts import CONFIGURATIONS_EVENTS, ConfigurationCreated, ConfigurationState, partition_of
 from shared.kit.barrier import BarrierNotPassedError, ReadBarrier
@@ -145,6 +146,29 @@ async def test_callers_that_wait_together_share_the_question(
         await asyncio.gather(*(barrier.wait([str(uuid4())]) for _ in range(100)))
 
     assert asked <= 2
+
+
+async def test_closing_it_gives_back_what_a_question_that_is_under_way_holds(
+    kafka: Kafka, database: Database, keeper: Keeper
+) -> None:
+    assert keeper.subscriber.group == GROUP
+    barrier = ReadBarrier(kafka, database, GROUP, [CONFIGURATIONS_EVENTS], PARTITIONS)
+    held = asyncio.Event()
+
+    async def never() -> dict[tuple[str, int], int]:
+        async with database.reading():
+            held.set()
+            await asyncio.Event().wait()
+        raise AssertionError
+
+    barrier._applied = never  # type: ignore[method-assign]
+    waiting = asyncio.create_task(barrier.wait(None))
+    await asyncio.wait_for(held.wait(), 20)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await barrier.close()
+
+    assert cast("QueuePool", database.engine.pool).checkedout() == 0
 
 
 async def test_without_kafka_it_does_not_pass(database: Database) -> None:

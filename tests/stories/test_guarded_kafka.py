@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from typer.testing import CliRunner, Result
 
 from deploy.local.demo.evidence import Evidence
 from deploy.local.demo.upstream import upstream_of
@@ -35,7 +34,6 @@ from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import Leash, wait_until
 from deploy.local.services import REPOSITORY, RunningSystem, ServiceProcess, running_system, service_names
 from deploy.local.stack import Stack
-from services.ops_console.app import build
 from shared.contracts import TOPICS
 from shared.kit.kafka import Kafka
 from shared.kit.kafka_security import KafkaSecurity
@@ -211,26 +209,33 @@ def refused(process: ServiceProcess) -> bool:
 
 @pytest.mark.usefixtures("system")
 def test_the_console_is_granted_to_look_at_everything_and_to_change_nothing_but_by_commands(
-    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    guarded: Guarded, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # where no stack of a developer's is
-    common = {"PORTFOLIO_BUS_KAFKA": guarded.stack.kafka, "PORTFOLIO_BUS_TOPIC_PREFIX": PREFIX}
+    common = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "PORTFOLIO_BUS_KAFKA": guarded.stack.kafka,
+        "PORTFOLIO_BUS_TOPIC_PREFIX": PREFIX,
+    }
 
-    def console(name: str, *arguments: str) -> Result:
-        return CliRunner().invoke(build(), arguments, env=common | guarded.environment(name))
+    def console(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "services.ops_console", *arguments]
+        # In a folder in which no stack of a developer's is.
+        environment = common | guarded.environment(name)
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     seen = console("ops_console", "topics", "--json", "--window", "0")
-    assert (seen.exit_code, json.loads(seen.stdout or "[]")) == (0, []), "what may not be looked at is not there"
+    assert (seen.returncode, json.loads(seen.stdout or "[]")) == (0, []), "what may not be looked at is not there"
     refused = console("ops_console", "grant", "User:ops_console")
-    assert refused.exit_code == 1
+    assert refused.returncode == 1
     assert "did not take the access lists" in refused.stderr
     granted = console(ADMINISTRATOR, "grant", "User:ops_console")
-    assert granted.exit_code == 0, granted.output
+    assert granted.returncode == 0, granted.stderr
 
     topics = console("ops_console", "topics", "--json", "--window", "0")
     assert {each["name"] for each in json.loads(topics.stdout)} >= {topic.name for topic in TOPICS}
     lag = console("ops_console", "lag", "--json", "--window", "0.1")
-    assert "order_service.copies" in lag.stdout, lag.output
+    assert "order_service.copies" in lag.stdout, lag.stderr
     parked = console("ops_console", "parked", "list", "--json")
-    assert parked.exit_code == 0, parked.output
+    assert parked.returncode == 0, parked.stderr
     assert console("nobody", "topics", "--json", "--window", "0").stdout.strip() == "[]"

@@ -7,7 +7,7 @@ the keeper of the copies has stored in the transactions that applied them.
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,15 +17,15 @@ from shared.contracts import Topic, partition_of
 
 from .kafka import Kafka
 from .metrics import BARRIER_SECONDS
-from .projections import applied
+from .projections import Positions, applied
 from .unit_of_work import Database
 
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05
 _REQUEST_SECONDS = 3.0
 
-Targets = Mapping[tuple[str, int], int]
-Applied = Mapping[tuple[str, int], int]
+#: where the topics end, and how far the keeper has come
+Look = tuple[Positions, Positions]
 
 
 class BarrierNotPassedError(TimeoutError):
@@ -56,8 +56,8 @@ class ReadBarrier:
         self._partitions = partitions
         self._whole = {topic.name for topic in whole}
         self._client: AIOKafkaConsumer | None = None
-        self._asking: asyncio.Task[tuple[Targets, Applied]] | None = None
-        self._next: asyncio.Task[tuple[Targets, Applied]] | None = None
+        self._asking: asyncio.Task[Look] | None = None
+        self._next: asyncio.Task[Look] | None = None
         self._waits = BARRIER_SECONDS.histogram()
 
     async def wait(self, keys: Iterable[str] | None, *, seconds: float = 5.0) -> None:
@@ -105,19 +105,19 @@ class ReadBarrier:
             await self._client.stop()
             self._client = None
 
-    async def _look(self) -> tuple[Targets, Applied]:
+    async def _look(self) -> Look:
         """What `_ask` answers, asked after this call began; callers that wait together share one request."""
         if self._next is None:
             self._next = asyncio.create_task(self._ask_after(self._asking))
         return await asyncio.shield(self._next)
 
-    async def _ask_after(self, current: asyncio.Task[tuple[Targets, Applied]] | None) -> tuple[Targets, Applied]:
+    async def _ask_after(self, current: asyncio.Task[Look] | None) -> Look:
         if current is not None:
             await asyncio.wait([current])
         self._asking, self._next = self._next, None
         return await self._ask()
 
-    async def _ask(self) -> tuple[Targets, Applied]:
+    async def _ask(self) -> Look:
         """The last stable offsets, and how far the keeper has come."""
         client = await self._connected()
         partitions = [
@@ -129,7 +129,7 @@ class ReadBarrier:
             ends = await client.end_offsets(partitions)
         return {(self._kafka.logical(tp.topic), tp.partition): end for tp, end in ends.items()}, await self._applied()
 
-    async def _applied(self) -> Applied:
+    async def _applied(self) -> Positions:
         # Asked each time: a database that was set back has forgotten what it had told.
         async with self._database.reading() as connection:
             return await applied(connection, self._keeper)
@@ -151,7 +151,7 @@ class ReadBarrier:
             self._client = client
         return self._client
 
-    async def _until(self, targets: Targets, known: Applied) -> None:
+    async def _until(self, targets: Positions, known: Positions) -> None:
         pause = _FIRST_PAUSE
         while any(known.get(where, 0) < end for where, end in targets.items()):
             await asyncio.sleep(pause)

@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN = .venv/bin
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q --require-hashes
 
 .PHONY: help demo test up check bench fuzz faults mutants lock wheel sbom image
 
@@ -70,6 +71,8 @@ lock: .venv/.ready
 	$(BIN)/uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q -o deploy/image/requirements.lock
 
+# uv, from the same lock, takes a fifth of the time that pip does; where it cannot fetch, because only pip knows of a
+# mirror for example, pip does it, or says what is wrong.
 # The stamp comes last: an installation that was broken off is taken up again by the next command.
 .venv/.ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -77,5 +80,8 @@ lock: .venv/.ready
 		exit 1; }
 	@echo 'Preparing .venv with the locked dependencies (only this once, about a minute) …'
 	@$(PYTHON) -m venv .venv || { echo "'$(PYTHON)' has no venv module: install it (Debian: python3-venv)"; exit 1; }
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q --require-hashes -r requirements.lock
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >.venv/uv.lock
+	@$(PIP) -r .venv/uv.lock
+	@$(BIN)/uv pip install --python $(BIN)/python -q --compile-bytecode --require-hashes -r requirements.lock \
+		2>.venv/uv.log || $(PIP) -r requirements.lock
 	@touch .venv/.ready

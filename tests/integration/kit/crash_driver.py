@@ -1,15 +1,15 @@
 """A small service that writes, relays and consumes in one process, so that it can be cut off at any boundary.
 
-Usage: `python -m tests.integration.kit.crash_driver <database url> <bootstrap> <prefix> <count>`. It writes that many
-effects, each with an event, takes the events up again, and ends when all of it is done.
+It writes so many effects, each with an event, takes the events up again, and ends when all of it is done.
 """
 
 import asyncio
 import json
-import sys
+import multiprocessing
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from multiprocessing.context import ForkServerProcess
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
@@ -79,7 +79,7 @@ async def unfinished(database: Database) -> int:
         return int((await connection.execute(text(query))).scalar_one())
 
 
-async def main(url: str, bootstrap: str, prefix: str, count: int) -> None:
+async def _work(url: str, bootstrap: str, prefix: str, count: int) -> None:
     kafka = Kafka(bootstrap, prefix, client_id="crash")
     database = Database(url, Outbox("/crash", PARTITIONS))
     liveness = Liveness()
@@ -100,9 +100,16 @@ def partition(account: UUID) -> int:
     return partition_of(str(account), PARTITIONS)
 
 
-def arguments(*parts: Any) -> list[str]:
-    return [sys.executable, "-m", "tests.integration.kit.crash_driver", *map(str, parts)]
+def process_of(url: str, kafka: Kafka, count: int, kill_at: str) -> ForkServerProcess:
+    """A process that does it, not started yet; it ends itself with SIGKILL at the boundary `kill_at`.
+
+    Forked off one that has imported everything: there are dozens, and importing takes longer than what they do.
+    """
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload([__name__])
+    return forking.Process(target=_run, args=(url, kafka.bootstrap, kafka.prefix, count, kill_at))
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+def _run(url: str, bootstrap: str, prefix: str, count: int, kill_at: str) -> None:
+    os.environ["PORTFOLIO_BUS_KILL_AT"] = kill_at
+    asyncio.run(_work(url, bootstrap, prefix, count))

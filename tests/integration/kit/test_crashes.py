@@ -1,10 +1,8 @@
 """P1 and P3 at every boundary of the unit of work, the relay and the consumer: what a SIGKILL there leaves behind."""
 
 import asyncio
-import os
 import signal
 from collections import defaultdict
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,26 +15,19 @@ from shared.kit.kafka import Kafka
 from shared.kit.topics import ensure_topics
 from shared.kit.unit_of_work import Database
 
-from .crash_driver import ACCOUNTS, GROUP, PARTITIONS, TABLES, arguments, subscriber
+from .crash_driver import ACCOUNTS, GROUP, PARTITIONS, TABLES, process_of, subscriber
 
-ROOT = Path(__file__).parents[3]
 WRITES = 12
 
 
-async def _run(database: Database, kafka: Kafka, writes: int, kill_at: str = "") -> int:
-    url = database.engine.url.render_as_string(hide_password=False)
-    process = await asyncio.create_subprocess_exec(
-        *arguments(url, kafka.bootstrap, kafka.prefix, writes),
-        cwd=ROOT,
-        env={**os.environ, "PORTFOLIO_BUS_KILL_AT": kill_at},
-        # What it says appears with the test's own output when the test fails.
-        stderr=None,
-    )
+async def _run(database: Database, kafka: Kafka, writes: int, kill_at: str = "") -> int | None:
+    process = process_of(database.engine.url.render_as_string(hide_password=False), kafka, writes, kill_at)
+    await asyncio.to_thread(process.start)
     try:
-        async with asyncio.timeout(60):
-            return await process.wait()
+        await asyncio.to_thread(process.join, 60)
+        return process.exitcode
     finally:
-        if process.returncode is None:
+        if process.is_alive():
             process.kill()
 
 

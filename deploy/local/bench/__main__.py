@@ -18,15 +18,19 @@ from rich.table import Table
 
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.backlogs import backlog, isolation
+from deploy.local.bench.cancellations import ACCOUNTS, ORDERS, cancellations
 from deploy.local.bench.consumers import MESSAGES, consumers
 from deploy.local.bench.deletions import DELETIONS, deletions_at_a_rate, one_large_deletion
 from deploy.local.bench.deliveries import deliveries
+from deploy.local.bench.fans import fan_out
 from deploy.local.bench.figures import Figure
 from deploy.local.bench.floods import REFUSED, flood
 from deploy.local.bench.idle import idle
+from deploy.local.bench.limits import limits
 from deploy.local.bench.recovery import recovery
 from deploy.local.bench.relay import ROWS, WAITING, Sizes, relay
 from deploy.local.bench.requests import requests
+from deploy.local.bench.starts import starts
 from deploy.local.demo.upstream import upstream_of
 from deploy.local.errors import ProcessFailedError, StackUnavailableError
 from deploy.local.services import RunningSystem, running_system
@@ -40,11 +44,15 @@ OF_THE_SYSTEM = (
     "idle",
     "one-deletion",
     "deletions",
+    "limits",
+    "cancellations",
     "requests",
     "flood",
     "deliveries",
+    "fan-out",
     "isolation",
     "backlog",
+    "starts",
     "recovery",
 )
 MEASUREMENTS = (*OF_THE_STACK, *OF_THE_SYSTEM)
@@ -100,11 +108,15 @@ async def _of_the_system(
             "idle": lambda: idle(system, runs),
             "one-deletion": lambda: one_large_deletion(bench, kafka, runs),
             "deletions": lambda: deletions_at_a_rate(bench, runs, chosen.deletions),
+            "limits": lambda: limits(bench, runs),
+            "cancellations": lambda: cancellations(bench, kafka, runs, chosen.orders, chosen.accounts),
             "requests": lambda: requests(system, upstream, runs),
             "flood": lambda: flood(bench, kafka, runs, chosen.refused),
             "deliveries": lambda: deliveries(system, upstream, kafka, runs),
+            "fan-out": lambda: fan_out(system, upstream, kafka, runs),
             "isolation": lambda: isolation(system, upstream, kafka, runs),
             "backlog": lambda: backlog(system, upstream, kafka),
+            "starts": lambda: starts(system, runs),
             "recovery": lambda: recovery(bench, runs),
         }
         return await _measured(measurements, names, runs, console)
@@ -147,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.bench", description="Measure the running system.")
     parser.add_argument("--runs", type=int, default=3, help="repetitions of every measurement (default: 3)")
     parser.add_argument("--deletions", type=int, default=DELETIONS, help=f"deletions a run (default: {DELETIONS})")
+    parser.add_argument("--orders", type=int, default=ORDERS, help=f"of one account, cancelled (default: {ORDERS})")
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS, help=f"of one allocation (default: {ACCOUNTS})")
     parser.add_argument("--refused", type=int, default=REFUSED, help=f"commands a flood (default: {REFUSED})")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"rows that a relay publishes (default: {ROWS})")
     parser.add_argument(

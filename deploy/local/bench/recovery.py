@@ -1,12 +1,20 @@
-"""How long the accounts of a replica wait when it is killed: from SIGKILL to the last of them that is served again."""
+"""How long accounts wait when something is killed.
+
+A replica: from its SIGKILL to the last of its accounts that is served again. Kafka or PostgreSQL: from its being back
+to the first effect.
+"""
 
 import asyncio
 import time
 from uuid import UUID
 
+import aiohttp
+import asyncpg
+
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.figures import Figure
 from deploy.local.demo.telling import must
+from deploy.local.processes import Node
 from deploy.local.services import ServiceProcess
 
 #: of every partition some, so that the killed replica had its share
@@ -31,8 +39,14 @@ async def recovery(bench: Bench, runs: int) -> list[Figure]:
     finally:
         await asyncio.to_thread(replica.stop)
         del bench.system.services[_REPLICA]
+    backs = [
+        Figure(f"{node.name} back after SIGKILL → the next effect", "s",
+               [await _once_it_is_back(bench, node) for _ in range(runs)], limit=10, limit_is="promised")
+        for node in bench.system.stack.nodes.values()
+    ]  # fmt: skip
     return [
-        Figure("SIGKILL of one of two replicas → effects on all accounts", "s", seconds, limit=12, limit_is="promised")
+        Figure("SIGKILL of one of two replicas → effects on all accounts", "s", seconds, limit=12, limit_is="promised"),
+        *backs,
     ]
 
 
@@ -47,3 +61,34 @@ async def _after_the_kill(bench: Bench, replica: ServiceProcess, accounts: list[
             must(f"the order of {account} is cancelled within {_GIVE_UP} s", time.monotonic() - killed < _GIVE_UP)
             await asyncio.sleep(_LOOK_EVERY)
     return time.monotonic() - killed
+
+
+async def _once_it_is_back(bench: Bench, node: Node) -> float:
+    """Seconds from its being back to the cancellation of an order, its DELETE repeated until it is taken."""
+    [account] = await bench.configured_accounts(1)
+    await bench.place_orders([account], 1)
+    await asyncio.to_thread(node.kill)
+    await asyncio.to_thread(node.restart)
+    back = time.monotonic()
+    async with asyncio.timeout(_GIVE_UP):
+        while not await _taken(bench, account):  # noqa: ASYNC110 -- it is asked again until it can be taken
+            await asyncio.sleep(_LOOK_EVERY)
+        while await _still_new(bench, account):  # noqa: ASYNC110 -- the database tells nobody
+            await asyncio.sleep(_LOOK_EVERY)
+    return time.monotonic() - back
+
+
+async def _taken(bench: Bench, account: UUID) -> bool:
+    try:
+        answer = await bench.upstream.call("config_service", "DELETE", f"/portfolios/configurations/{account}")
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+    # 404: it was deleted by a request whose answer was lost.
+    return answer.status in {204, 404}
+
+
+async def _still_new(bench: Bench, account: UUID) -> bool:
+    try:
+        return bool(await bench.new_orders(account))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        return True  # the pool's connections of before are gone

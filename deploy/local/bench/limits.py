@@ -1,0 +1,57 @@
+"""How many deletions a second the system bears: the rate at which the slowest hundredth takes longer than a second."""
+
+import asyncio
+import time
+from uuid import UUID
+
+from deploy.local.bench.accounts import Bench
+from deploy.local.bench.deletions import ORDERS_EACH
+from deploy.local.bench.figures import Figure, percentile
+from deploy.local.bench.watching import Watch
+from deploy.local.demo.telling import must
+
+SECONDS = 5
+SLOWEST = 1.0
+FIRST_RATE = 20
+#: what a machine with two processors does not come near
+_LAST_RATE = 2000
+_STEP = 1.5
+_GIVE_UP = 300.0
+
+
+async def limits(bench: Bench, runs: int) -> list[Figure]:
+    """The rate rises by half from one to the next until p99 passes a second."""
+    borne, passed, slowest = [], [], []
+    for _ in range(runs):
+        rate, before, p99 = FIRST_RATE, 0, 0.0
+        while rate < _LAST_RATE and (p99 := await _p99(bench, rate)) <= SLOWEST:
+            before, rate = rate, int(rate * _STEP)
+        borne.append(float(before))
+        passed.append(float(rate))
+        slowest.append(p99)
+    name = f"deletions a second, {ORDERS_EACH} orders each, {SECONDS} s long"
+    return [
+        Figure(f"{name}: the last rate with a p99 within {SLOWEST:g} s", "/s", borne),
+        Figure("… the first whose p99 passes it", "/s", passed),
+        Figure("… p99 there", "s", slowest),
+    ]
+
+
+async def _p99(bench: Bench, rate: int) -> float:
+    """Seconds from sending DELETE to the last order's cancellation, at that rate."""
+    accounts = await bench.configured_accounts(rate * SECONDS)
+    await bench.place_orders(accounts, ORDERS_EACH)
+    began = time.monotonic()
+
+    async def delete(number: int, account: UUID) -> float:
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+        sent = time.monotonic()
+        answer = await bench.upstream.call("config_service", "DELETE", f"/portfolios/configurations/{account}")
+        must(f"DELETE is answered 204, not {answer.status}", answer.status == 204)  # noqa: PLR2004
+        return sent
+
+    async with asyncio.timeout(_GIVE_UP), asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(Watch(bench.orders).cancelled(accounts))
+        sent = [tasks.create_task(delete(number, account)) for number, account in enumerate(accounts)]
+    cancelled = watching.result()
+    return percentile([cancelled[account] - at.result() for account, at in zip(accounts, sent, strict=True)], 99)

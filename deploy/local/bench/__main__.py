@@ -1,4 +1,4 @@
-"""`make bench`: start the system, measure, print a table, keep the figures as JSON in `bench-results/`."""
+"""`make bench`: start the system, measure, print a table, keep the figures and pictures in `bench-results/`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import asyncio
 import json
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
@@ -27,6 +28,7 @@ from deploy.local.bench.figures import Figure
 from deploy.local.bench.floods import REFUSED, flood
 from deploy.local.bench.idle import idle
 from deploy.local.bench.limits import limits
+from deploy.local.bench.plots import plots
 from deploy.local.bench.recovery import recovery
 from deploy.local.bench.relay import ROWS, WAITING, Sizes, relay
 from deploy.local.bench.requests import requests
@@ -38,6 +40,8 @@ from deploy.local.stack import Stack, local_stack
 from shared.kit.kafka import Kafka
 
 RESULTS = Path("bench-results")
+#: whose versions are told with the figures
+LIBRARIES = ("aiokafka", "asyncpg", "confluent-kafka", "fastapi", "faststream", "pydantic", "sqlalchemy")
 #: these need Kafka and PostgreSQL alone, and have them to themselves
 OF_THE_STACK = ("relay", "consumers")
 OF_THE_SYSTEM = (
@@ -65,28 +69,28 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     console = Console(highlight=False)
     names = chosen.only or MEASUREMENTS
-    figures: list[Figure] = []
+    measured: dict[str, list[Figure]] = {}
     try:
         # Each kind has a stack of its own: what the first has written is no burden of the second.
         if alone := [name for name in OF_THE_STACK if name in names]:
             console.print("starting Kafka and PostgreSQL …")
             with local_stack(throughput=True) as stack:
-                figures += asyncio.run(_of_the_stack(stack, alone, chosen, console))
+                measured |= asyncio.run(_of_the_stack(stack, alone, chosen, console))
         if whole := [name for name in OF_THE_SYSTEM if name in names]:
             console.print("starting Kafka, PostgreSQL and the services …")
             with local_stack(throughput=True) as stack, running_system(stack) as system:
-                figures += asyncio.run(_of_the_system(system, whole, chosen, console))
+                measured |= asyncio.run(_of_the_system(system, whole, chosen, console))
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    console.print(_table(figures))
-    console.print(f"kept in {_keep(figures)}")
+    console.print(_table([figure for figures in measured.values() for figure in figures]))
+    console.print(f"kept in {_keep(measured)}")
     return 0
 
 
 async def _of_the_stack(
     stack: Stack, names: Sequence[str], chosen: argparse.Namespace, console: Console
-) -> list[Figure]:
+) -> dict[str, list[Figure]]:
     runs: int = chosen.runs
     measurements: dict[str, Measurement] = {
         "relay": lambda: relay(stack, runs, Sizes(chosen.rows, chosen.waiting)),
@@ -97,7 +101,7 @@ async def _of_the_stack(
 
 async def _of_the_system(
     system: RunningSystem, names: Sequence[str], chosen: argparse.Namespace, console: Console
-) -> list[Figure]:
+) -> dict[str, list[Figure]]:
     kafka = Kafka(system.stack.kafka, client_id="bench")
     database = system.databases["order_service"]
     async with asyncpg.create_pool(database, min_size=2, max_size=8) as orders, upstream_of(system, kafka) as upstream:
@@ -124,12 +128,12 @@ async def _of_the_system(
 
 async def _measured(
     measurements: dict[str, Measurement], names: Sequence[str], runs: int, console: Console
-) -> list[Figure]:
-    figures: list[Figure] = []
+) -> dict[str, list[Figure]]:
+    measured = {}
     for name in names:
         console.print(f"{name}, {runs} times …")
-        figures += await measurements[name]()
-    return figures
+        measured[name] = await measurements[name]()
+    return measured
 
 
 def _table(figures: Sequence[Figure]) -> Table:
@@ -141,18 +145,27 @@ def _table(figures: Sequence[Figure]) -> Table:
     return table
 
 
-def _keep(figures: Sequence[Figure]) -> Path:
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+def _keep(measured: Mapping[str, Sequence[Figure]]) -> Path:
+    folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    folder.mkdir(parents=True)
     machine = {
         "processors": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
     }
-    document = {"machine": machine, "figures": [vars(figure) | {"median": figure.median} for figure in figures]}
-    file.write_text(json.dumps(document, indent=2))
-    return file
+    figures = [
+        {"measurement": name, **vars(figure), "median": figure.median}
+        for name, figures in measured.items()
+        for figure in figures
+    ]
+    settings = {"arguments": sys.argv[1:]}
+    document = {"machine": machine, "settings": settings, "figures": figures}
+    (folder / "figures.json").write_text(json.dumps(document, indent=2))
+    for name, picture in plots(measured).items():
+        (folder / name).write_bytes(picture)
+    return folder
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,27 @@
+"""What the benchmark draws of its figures."""
+
+from deploy.local.bench.figures import Figure
+from deploy.local.bench.plots import plots
+
+RATE = Figure("relay, one process", "/s", [80_000.0, 82_000.0, 79_000.0], limit=80_000)
+COST = Figure("CPU per message", "µs", [9.6])
+
+
+def test_each_measurement_has_a_picture_for_each_of_its_units() -> None:
+    drawn = plots({"relay": [RATE, COST], "starts": [Figure("start", "s", [1.5])]})
+
+    assert sorted(drawn) == ["relay-per-second.svg", "relay-us.svg", "starts-s.svg"]
+
+
+def test_a_picture_shows_the_name_the_spread_and_the_limit_of_a_figure() -> None:
+    said = plots({"relay": [RATE]})["relay-per-second.svg"].decode()
+
+    for shown in ("relay, one process", "79,000.0", "80,000.0", "82,000.0", "limit"):
+        assert shown in said
+
+
+def test_a_picture_loads_nothing_from_elsewhere() -> None:
+    picture = plots({"relay": [COST]})["relay-us.svg"]
+
+    assert b"href=" not in picture
+    assert b"src=" not in picture

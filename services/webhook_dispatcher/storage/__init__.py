@@ -28,7 +28,7 @@ from .copies import (
     owners_of,
     quarantine,
 )
-from .deliveries import close_gate, end_deliveries_of, plan
+from .deliveries import ENDED_AT_ONCE, close_gate, end_deliveries_of, plan
 from .failing import GivenUp, end_some_given_up, give_up_failing
 from .outcomes import Recorded, record, report
 from .packages import pack
@@ -69,6 +69,7 @@ from .watched import WatchedRow, owner_of_delivery, owner_of_subscription, watch
 __all__ = [
     "ALL_KEPT",
     "BY_INDEX",
+    "ENDED_AT_ONCE",
     "KEEPER",
     "AccountCopy",
     "AttemptRow",

@@ -1,6 +1,7 @@
 """Deliveries: planned, stopped by the gate, ended with their subscription."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import text
@@ -14,6 +15,8 @@ from .packages import as_json
 
 #: how many deliveries one statement inserts: their bodies are in memory meanwhile
 _AT_ONCE = 1000
+#: how many are ended in one transaction: a long one would hold up the relay's cursor
+ENDED_AT_ONCE: Final = 5000
 
 #: In the order given, which becomes their place in line.
 _PLAN = text(
@@ -66,13 +69,23 @@ _CLOSE_GATE = text(
     """  # noqa: S608 -- our own conditions
 )
 
-#: As above, for what belongs to subscriptions that are gone or switched off: all of it, so that nothing is next. What
-#: is leased keeps the reason for the time when its attempt is over.
+#: As above, for what belongs to subscriptions that are gone or switched off: so that nothing is next. What is leased
+#: keeps the reason for the time when its attempt is over. What waits beyond a bound is left to a job, since one
+#: transaction would have to end millions; nothing of it is claimed meanwhile.
 _END = text(
     f"""
-    WITH ended AS MATERIALIZED (
-        SELECT id, state FROM deliveries_open
-        WHERE subscription_id = ANY(CAST(:subscriptions AS uuid[])) ORDER BY id FOR UPDATE),
+    WITH found AS MATERIALIZED (
+        (SELECT d.id FROM unnest(CAST(:subscriptions AS uuid[])) AS named(id)
+         CROSS JOIN LATERAL (
+            SELECT id FROM deliveries_open WHERE subscription_id = named.id AND state = 'WAITING'
+            ORDER BY due_at LIMIT :at_most) AS d
+         LIMIT :at_most)
+        UNION ALL
+        SELECT id FROM deliveries_open
+        WHERE subscription_id = ANY(CAST(:subscriptions AS uuid[])) AND state = 'LEASED'),
+    ended AS MATERIALIZED (
+        SELECT d.id, d.state FROM (SELECT id FROM found ORDER BY id) AS found
+        CROSS JOIN LATERAL (SELECT id, state FROM deliveries_open WHERE id = found.id FOR UPDATE) AS d),
     marked AS (
         UPDATE deliveries_open AS d
         SET ends_as = CAST(:state AS text), reason = CAST(:reason AS text), updated_at = clock_timestamp()
@@ -81,8 +94,16 @@ _END = text(
         DELETE FROM deliveries_open AS d USING ended WHERE d.id = ANY(ARRAY[ended.id]) AND ended.state = 'WAITING'
         RETURNING d.*, CAST(:state AS text) AS final_state, CAST(:reason AS text) AS final_reason),
     moved AS ({MOVE_GONE})
-    SELECT count(*) FROM ended
+    SELECT (SELECT count(*) FROM ended) AS ended, count(*) AS found FROM found
     """  # noqa: S608 -- our own conditions
+)
+
+#: Leaves the rest to the job that ends it bit by bit (`failing.py`).
+_LEAVE_THE_REST = text(
+    """
+    UPDATE endpoints SET given_up_at = clock_timestamp()
+    WHERE subscription_id = ANY(CAST(:subscriptions AS uuid[])) AND given_up_at IS NULL
+    """
 )
 
 
@@ -143,7 +164,12 @@ async def close_gate(
 async def end_deliveries_of(
     connection: AsyncConnection, subscriptions: Collection[UUID], state: DeliveryState, reason: Reason
 ) -> int:
-    """End whatever waits for subscriptions, after their rows were updated; answers how many."""
+    """End what waits for subscriptions, after their rows were updated; answers how many.
+
+    Much of it is ended by a job that any replica does, with the state and reason that it finds for itself.
+    """
     named = {"subscriptions": list(subscriptions), "state": state.value, "reason": reason.value}
-    ended: int = (await connection.execute(_END, named)).scalar_one()
-    return ended
+    (row,) = await connection.execute(_END, {**named, "at_most": ENDED_AT_ONCE})
+    if row.found >= ENDED_AT_ONCE:
+        await connection.execute(_LEAVE_THE_REST, {"subscriptions": list(subscriptions)})
+    return int(row.ended)

@@ -1,4 +1,8 @@
-"""Endpoints that have failed for days: their subscriptions are switched off, and what waits for them is ended."""
+"""Endpoints that have failed for days: their subscriptions are switched off.
+
+What waits for those, and more than one transaction may end of what waits for others that are switched off, deleted or
+of a revoked client, is ended here bit by bit.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +11,6 @@ from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-from services.webhook_dispatcher.domain import Reason
 
 from .endings import MOVE_GONE
 
@@ -40,21 +42,27 @@ _GIVE_UP = text(
 _END_SOME = text(
     f"""
     WITH given_up AS MATERIALIZED (
-        SELECT e.subscription_id, s.enabled OR s.deleted_at IS NOT NULL AS is_over
-        FROM endpoints AS e JOIN subscriptions AS s ON s.id = ANY(ARRAY[e.subscription_id])
+        SELECT e.subscription_id,
+               CASE WHEN s.deleted_at IS NOT NULL THEN 'SUBSCRIPTION_DELETED'
+                    WHEN c.revoked THEN 'CLIENT_REVOKED'
+                    WHEN NOT s.enabled THEN 'SUBSCRIPTION_DISABLED' END AS reason
+        FROM endpoints AS e
+        JOIN subscriptions AS s ON s.id = ANY(ARRAY[e.subscription_id])
+        LEFT JOIN clients AS c ON c.client_id = ANY(ARRAY[s.client_id])
         WHERE e.given_up_at IS NOT NULL ORDER BY e.given_up_at LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED),
     waiting AS MATERIALIZED (
-        SELECT d.id FROM given_up CROSS JOIN LATERAL (
+        SELECT d.id, given_up.reason FROM given_up CROSS JOIN LATERAL (
             SELECT id FROM deliveries_open
-            WHERE subscription_id = given_up.subscription_id AND state = 'WAITING' AND NOT given_up.is_over
+            WHERE subscription_id = given_up.subscription_id AND state = 'WAITING' AND given_up.reason IS NOT NULL
             ORDER BY due_at LIMIT :at_most FOR UPDATE SKIP LOCKED) AS d),
     gone AS (
         DELETE FROM deliveries_open AS d USING waiting WHERE d.id = ANY(ARRAY[waiting.id])
-        RETURNING d.*, 'FAILED' AS final_state, CAST(:reason AS text) AS final_reason),
+        RETURNING d.*, CASE waiting.reason WHEN 'SUBSCRIPTION_DISABLED' THEN 'FAILED' ELSE 'DISCARDED' END
+                       AS final_state, waiting.reason AS final_reason),
     moved AS ({MOVE_GONE}),
     over AS (
         UPDATE endpoints AS e
-        SET given_up_at = CASE WHEN given_up.is_over OR NOT EXISTS (
+        SET given_up_at = CASE WHEN given_up.reason IS NULL OR NOT EXISTS (
                 SELECT FROM deliveries_open AS d WHERE d.subscription_id = e.subscription_id) THEN NULL
             ELSE clock_timestamp() END
         FROM given_up WHERE e.subscription_id = ANY(ARRAY[given_up.subscription_id]))
@@ -79,7 +87,6 @@ async def give_up_failing(connection: AsyncConnection, seconds: float, reason: s
 
 
 async def end_some_given_up(connection: AsyncConnection, at_most: int) -> int:
-    """End some of what waits for subscriptions that were given up; answers how many deliveries."""
-    asked = {"reason": Reason.SUBSCRIPTION_DISABLED.value, "at_most": at_most}
-    ended: int = (await connection.execute(_END_SOME, asked)).scalar_one()
+    """End some of what waits for subscriptions that are off, deleted, or of a revoked client; answers how many."""
+    ended: int = (await connection.execute(_END_SOME, {"at_most": at_most})).scalar_one()
     return ended

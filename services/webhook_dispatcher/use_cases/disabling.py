@@ -10,8 +10,6 @@ from shared.kit.unit_of_work import Database
 
 #: in one transaction: few, since each leaves an event
 _AT_ONCE: Final = 100
-#: in one transaction: a long one would hold up the relay's cursor
-_ENDED_AT_ONCE: Final = 5000
 _DAY: Final = timedelta(days=1)
 
 
@@ -41,4 +39,4 @@ async def _disable_some(database: Database, after: timedelta) -> int:
 
 async def _end_some(database: Database) -> int:
     async with database.unit_of_work() as work:
-        return await storage.end_some_given_up(work.connection, _ENDED_AT_ONCE)
+        return await storage.end_some_given_up(work.connection, storage.ENDED_AT_ONCE)

@@ -453,7 +453,7 @@ async def test_what_waits_for_what_was_switched_off_is_ended_bit_by_bit_and_by_w
     given_up = "UPDATE endpoints SET given_up_at = now() WHERE subscription_id = :id RETURNING subscription_id"
     await world.rows(given_up, id=subscribed.id)
     await world.rows("UPDATE subscriptions SET enabled = false WHERE id = :id RETURNING id", id=subscribed.id)
-    monkeypatch.setattr(use_cases.disabling, "_ENDED_AT_ONCE", 7)
+    monkeypatch.setattr(storage, "ENDED_AT_ONCE", 7)
     await use_cases.disable_failing(world.database, timedelta(days=5))
     assert sorted(state for state, _ in await world.states()) == ["FAILED"] * 17 + ["LEASED"] * len(claimed)
 

@@ -9,7 +9,8 @@ from typing import Final
 from prometheus_client import Metric
 from sqlalchemy import text
 
-from .faults import INFRASTRUCTURE
+from .faults import INFRASTRUCTURE, is_infrastructure
+from .logs import get_logger
 from .metrics import OUTBOX_OLDEST, OUTBOX_ROWS
 from .outbox import SHARDS
 from .unit_of_work import Database
@@ -19,6 +20,8 @@ _COUNTED: Final = 2_500
 _FRESH_SECONDS: Final = 5.0
 _AFTER_FAULT_SECONDS: Final = 15.0
 _ANSWER_SECONDS: Final = 1.0
+
+_log = get_logger("outbox")
 
 #: In the order of the primary key, which serves it: the table's front may be full of rows that are deleted already.
 #: Beyond what is counted it is PostgreSQL's own estimate, which is about a second old.
@@ -61,7 +64,9 @@ class Backlog:
                 return
             try:
                 self._seen = await self._ask()
-            except INFRASTRUCTURE:
+            except INFRASTRUCTURE as fault:
+                if not is_infrastructure(fault):
+                    _log.exception("the outbox cannot be counted")
                 self._seen = None
             self._ask_at = self._clock() + (_AFTER_FAULT_SECONDS if self._seen is None else _FRESH_SECONDS)
 

@@ -9,13 +9,16 @@ from prometheus_client import Metric
 
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.storage import Standing
-from shared.kit.faults import INFRASTRUCTURE
+from shared.kit.faults import INFRASTRUCTURE, is_infrastructure
+from shared.kit.logs import get_logger
 from shared.kit.unit_of_work import Database
 
 from .measures import CIRCUITS, OPEN, OVERDUE_SECONDS
 
 _FRESH_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 1.0
+
+_log = get_logger("delivery")
 
 
 class DeliveryBacklog:
@@ -36,7 +39,9 @@ class DeliveryBacklog:
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     self._seen = await use_cases.standing_of_deliveries(self._database)
-            except INFRASTRUCTURE:
+            except INFRASTRUCTURE as fault:
+                if not is_infrastructure(fault):
+                    _log.exception("what waits to be delivered cannot be counted")
                 self._seen = None
             self._ask_at = self._clock() + _FRESH_SECONDS
 

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from shared.contracts import (
     CONFIGURATIONS_EVENTS,
@@ -366,6 +367,19 @@ async def test_a_database_that_is_away_leaves_the_outbox_out_and_holds_nothing_u
     assert seen.of(OUTBOX) is None
     assert seen.of("portfolio_bus_database_pool_size") == 10
     await away.close()
+
+
+async def test_a_table_that_is_not_there_leaves_the_outbox_out_and_is_an_error_in_the_log(database: Database) -> None:
+    async with database.unit_of_work() as work:
+        await work.connection.execute(text("DROP TABLE outbox"))
+    metrics, backlog = Metrics(), Backlog(database)
+    metrics.ask_first(backlog.refresh)
+    metrics.add(backlog)
+    with capture_logs() as lines:
+        seen = Scraped((await metrics.text()).decode())
+
+    assert seen.of(OUTBOX) is None
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["the outbox cannot be counted"]
 
 
 async def test_a_database_whose_connections_are_all_in_use_holds_a_scrape_up_for_a_second_at_most(

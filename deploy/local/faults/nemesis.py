@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from deploy.local.errors import ProcessFailedError
+from deploy.local.faults import disks
 from deploy.local.faults.ledger import Ledger
 from deploy.local.faults.plan import KINDS
 from deploy.local.faults.stage import Stage
@@ -32,6 +33,10 @@ _IMPATIENT = 0.25
 _HEAL_SECONDS = 90.0
 #: how long a fault waits until there is enough for it to hit
 _FILLS_WITHIN = 120.0
+#: seconds that a clock is off at most: a subscriber refuses what was signed more than five minutes ago or ahead
+_FARTHEST_OFF = 240.0
+#: how long a broker whose disk was full may take to find out
+_ENDS_WITHIN = 10.0
 #: webhook_dispatcher's own, besides the kit's
 _DELIVERY_BOUNDARIES = ("delivery.claimed", "delivery.sent", "delivery.recorded")
 _KILL_AT = "PORTFOLIO_BUS_KILL_AT"
@@ -82,6 +87,8 @@ class Nemesis:
         nodes = self.stage.stack.nodes
         away = {kind for kind in ("postgres", "kafka") if not any(name.startswith(kind) for name in nodes)}
         away |= set() if self.stage.wires else {"network"}
+        away |= set() if self.stage.clocks else {"clock"}
+        away |= set() if disks.POSSIBLE and self._brokers_here() else {"disk"}
         return [kind for kind in self.stage.plan.only if kind not in away]
 
     async def _enough_in_flight(self, stop: asyncio.Event) -> None:
@@ -99,6 +106,8 @@ class Nemesis:
             "receiver": self._receiver,
             "postgres": self._postgres,
             "kafka": self._kafka,
+            "disk": self._disk,
+            "clock": self._clock,
             "network": self._network,
         }
         await strikes[kind]()
@@ -185,6 +194,38 @@ class Nemesis:
             await asyncio.sleep(self.chance.uniform(0, 2))
             await _back(node)
 
+    def _brokers_here(self) -> list[str]:
+        """Brokers that are processes of this machine."""
+        nodes = self.stage.stack.nodes.items()
+        return sorted(name for name, node in nodes if name.startswith("kafka") and isinstance(node, LeashedProcess))
+
+    async def _disk(self) -> None:
+        name = self.chance.choice(self._brokers_here())
+        node = self.stage.stack.nodes[name]
+        async with self._lock("kafka"):
+            seconds = self.chance.uniform(0.5, 5)
+            self._struck("disk", name, seconds=round(seconds, 1))
+            await asyncio.to_thread(disks.fill, node)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(disks.empty, node)
+            # It ends over it, but may take a minute, in which it serves nobody: an operator would not wait for that.
+            if not await _ended(node, _ENDS_WITHIN):
+                await asyncio.to_thread(node.kill)
+            await _back(node)
+
+    async def _clock(self) -> None:
+        clocks = self.stage.clocks
+        if clocks is None:
+            return
+        name = self.chance.choice(clocks.owners)
+        async with self._lock(f"{name} clock"):
+            off = self.chance.choice([-1, 1]) * self.chance.uniform(1, _FARTHEST_OFF)
+            seconds = self.chance.uniform(1, self.stage.plan.longest_stop)
+            self._struck("clock", name, off=round(off, 1), seconds=round(seconds, 1))
+            clocks.step(name, off)
+            await asyncio.sleep(seconds)
+            clocks.step(name, 0.0)
+
     async def _network(self) -> None:
         wires = self.stage.wires
         if wires is None:
@@ -206,7 +247,7 @@ class Nemesis:
                     await _ready(process)
 
 
-async def _ended(process: LeashedProcess, seconds: float) -> bool:
+async def _ended(process: Node, seconds: float) -> bool:
     """Wait until it has ended by itself; answers whether it has."""
     for _ in range(int(seconds / _LOOK)):
         if not await asyncio.to_thread(process.alive):

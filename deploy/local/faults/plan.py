@@ -14,6 +14,8 @@ KINDS: Final[dict[str, tuple[int, str]]] = {
     "receiver": (2, "SIGKILL of the subscribers' endpoint"),
     "postgres": (1, "SIGKILL of PostgreSQL"),
     "kafka": (1, "SIGKILL of a Kafka broker"),
+    "disk": (1, "a Kafka broker can write to no file, as on a disk that is full"),
+    "clock": (1, "a service's time of day is set forward or back by minutes (where libfaketime is installed)"),
     "network": (2, "a service's connections to Kafka or PostgreSQL are cut, slowed down, or go nowhere"),
 }
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deploy.local.faults import clocks
+from deploy.local.faults.clocks import Clocks
 from deploy.local.faults.plan import Plan
 from deploy.local.faults.wires import Way, Wires
 from deploy.local.kafka import Detour
@@ -38,6 +40,8 @@ class Stage:
     folder: Path
     #: what the second replicas reach Kafka and PostgreSQL by; None where the network is left alone
     wires: Wires | None = None
+    #: what moves the clocks of the second replicas; None where nothing can
+    clocks: Clocks | None = None
     #: process -> the most memory seen, in MiB
     memory: dict[str, float] = field(default_factory=dict)
 
@@ -57,16 +61,31 @@ def staged(plan: Plan, folder: Path) -> Iterator[Stage]:
     """Start everything for the length of a `with` block."""
     detours = _detours(plan) if "network" in plan.only else []
     with (
+        _clocks(plan, folder) as moving,
         local_stack(brokers=plan.brokers, detours=detours) as stack,
         running_system(stack, environment=_environment(plan)) as system,
         _wired(system, detours) as wires,
     ):
         for name in service_names():
-            system.start(name, label=name + _SECOND, environment=wires.environments.get(name))
+            label = name + _SECOND
+            moved = moving.environment(label) if moving else {}
+            system.start(name, label=label, environment={**wires.environments.get(name, {}), **moved})
         system.clients += system.create_clients(*(f"client-{n}" for n in range(len(system.clients), _CLIENTS)))
         together(service.wait_ready for service in system.services.values())
         receiver, hooks = _receiver(plan, stack, folder)
-        yield Stage(plan, stack, system, receiver, hooks, folder, wires.wires)
+        yield Stage(plan, stack, system, receiver, hooks, folder, wires.wires, moving)
+
+
+@contextmanager
+def _clocks(plan: Plan, folder: Path) -> Iterator[Clocks | None]:
+    found = clocks.library() if "clock" in plan.only else None
+    if found is None:
+        yield None
+        return
+    try:
+        yield Clocks(folder, [name + _SECOND for name in service_names()], found)
+    finally:
+        clocks.clear_away()
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def _demo(*options: str) -> tuple[int, str]:
 def _left_of(said: str) -> str:
     """The containers and volumes of the project that the demo has named."""
     (project,) = re.findall(r"project (\S+)", said)
-    ours = ["--quiet", "--filter", f"label=com.docker.compose.project={project}"]
+    ours = ["--quiet", "--filter", f"name={project}"]
     docker = program("docker", "docker-cli")
     return "".join(
         subprocess.run([docker, *listing, *ours], capture_output=True, text=True, check=True, timeout=20).stdout

@@ -139,7 +139,7 @@ def _composed(project: str, folder: Path, each: Mapping[str, Mapping[str, str]])
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | {
         IMAGE_VARIABLE: image(),
         "COMPOSE_PROFILES": "services,kafka,postgres",
-        "PORTFOLIO_BUS_SECRETS": str(folder / "secrets"),
+        "SECRETS_FOLDER": str(folder / "secrets"),
         "PORTFOLIO_BUS_PARTITIONS": str(DEFAULT_PARTITIONS),
         "DEMO_KAFKA_PORT": str(kafka),
         "DEMO_POSTGRES_PORT": str(postgres),

@@ -101,7 +101,7 @@ def test_what_the_containers_are_told_is_decided_by_the_demo_alone(
     assert not {"PORTFOLIO_BUS_KAFKA", "COMPOSE_FILE"} & told.keys()
     assert told["PORTFOLIO_BUS_IMAGE"] == "an-image-of-mine"
     assert told["PORTFOLIO_BUS_DELIVER_TO"] == "127.0.0.1/32", "this machine and nothing else that is private"
-    assert not Path(told["PORTFOLIO_BUS_SECRETS"]).exists(), "nothing of the secrets is left"
+    assert not Path(told["SECRETS_FOLDER"]).exists(), "nothing of the secrets is left"
 
 
 def test_a_service_is_paused_killed_and_looked_at_by_its_container(docker: StandIn) -> None:

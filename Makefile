@@ -8,7 +8,8 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar of
 .PHONY: help demo test up check bench fuzz faults mutants lock wheel sbom image
 
 help:
-	@echo 'make demo    tell the story end to end on a real Kafka and PostgreSQL, with evidence at each step'
+	@echo 'make demo    tell the story end to end on a real Kafka and PostgreSQL, with evidence at each step;'
+	@echo '             COMPOSE=yes tells it on compose.yaml and the image, with a Docker engine'
 	@echo 'make up      run everything until Ctrl-C; .local/stack.json says where'
 	@echo 'make test    run all tests'
 	@echo 'make check   ruff, mypy --strict, import-linter'
@@ -25,7 +26,7 @@ help:
 	@echo 'else from Docker, else from processes of this machine. PYTHON=… chooses the Python for .venv.'
 
 demo: .venv/.ready
-	@$(BIN)/python -m deploy.local.demo
+	@$(BIN)/python -m deploy.local.demo $(if $(COMPOSE),--compose)
 
 up: .venv/.ready
 	@$(BIN)/python -m deploy.local up

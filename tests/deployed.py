@@ -9,12 +9,19 @@ import pytest
 import typer
 
 from shared.kit.command_line import service_commands
+from shared.kit.kafka_security import KafkaSecuritySettings
 from shared.kit.service import Role
-from shared.kit.settings import PREFIX, SECRETS_DIR, KitSettings, settings_or_exit
+from shared.kit.settings import PREFIX, SECRETS_DIR, settings_or_exit
+
+#: It has neither a database nor roles.
+CONSOLE = "ops_console"
+
+#: What makes a client reads these beside the settings of config_service.
+KNOWN_CLIENT = {f"{PREFIX.lower()}client_id", f"{PREFIX.lower()}client_secret"}
 
 
-def settings_class(service: str) -> type[KitSettings]:
-    found: type[KitSettings] = import_module(f"services.{service}.settings").Settings
+def settings_class(service: str) -> type[KafkaSecuritySettings]:
+    found: type[KafkaSecuritySettings] = import_module(f"services.{service}.settings").Settings
     return found
 
 
@@ -28,7 +35,7 @@ def unread(service: str, names: set[str]) -> set[str]:
     return {name for name in names if name.upper() not in variables_of(service)}
 
 
-def read_by(service: str, environment: Mapping[str, str], secrets: Path | None = None) -> KitSettings:
+def read_by(service: str, environment: Mapping[str, str], secrets: Path | None = None) -> Any:
     """The settings that the service makes of its environment, and of a folder of files; fails with its own sentence."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in environment.items():
@@ -43,14 +50,24 @@ def service_in(command: Sequence[str]) -> str:
     module, subcommand, *rest = command
     package, _, name = module.partition(".")
     assert package == "services", module
-    commands = service_commands(name, settings_class(name), import_module(f"{module}.app").build)
-    app: Any = typer.main.get_command(commands)
+    app: Any = typer.main.get_command(_commands_of(name))
     assert subcommand in app.commands, command
     options = {option for parameter in app.commands[subcommand].params for option in parameter.opts}
-    assert {word for word in rest if word.startswith("--")} <= options, command
+    assert {word.partition("=")[0] for word in rest if word.startswith("--")} <= options, command
     if "--roles" in rest:
         roles_in(command)
     return name
+
+
+def _commands_of(name: str) -> typer.Typer:
+    build: Any = import_module(f"services.{name}.app").build
+    if name == CONSOLE:
+        console: typer.Typer = build()
+        return console
+    more = getattr(import_module(f"services.{name}.__main__"), "commands", None)
+    own: type[Any] = settings_class(name)
+    found: typer.Typer = more() if more else service_commands(name, own, build)
+    return found
 
 
 def roles_in(command: Sequence[str]) -> frozenset[Role]:

@@ -6,6 +6,7 @@ Needs nothing but Python: `python3 deploy/compose/new_secrets.py [FOLDER]`.
 import base64
 import secrets
 import sys
+import uuid
 from pathlib import Path
 
 SERVICES = ("config_service", "order_service", "webhook_dispatcher")
@@ -18,6 +19,11 @@ def wanted() -> dict[str, str]:
         **passwords,
         "postgres_password": secrets.token_urlsafe(24),
         "grafana_password": secrets.token_urlsafe(24),
+        # The console's own client: an id that nobody has, and a secret as long as config_service's own.
+        "console_client_id": str(uuid.uuid4()),
+        "console_client_secret": secrets.token_urlsafe(32),
+        # What operators sign in to the console with.
+        "console_token": secrets.token_urlsafe(32),
         "secret_keys": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     }
 

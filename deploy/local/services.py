@@ -7,13 +7,17 @@ import http.client
 import json
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from deploy.local.errors import ProcessFailedError
 from deploy.local.loops import together
@@ -48,9 +52,18 @@ class ServiceProcess(LeashedProcess):
         self.url = url
         super().__init__(stack.leash, command, lambda it: wait_until(it, self.is_ready, seconds=_READY_SECONDS))
 
+    @property
+    def began(self) -> datetime:
+        """When the process was started that runs now."""
+        return datetime.fromtimestamp(psutil.Process(self.pid).create_time(), UTC)
+
     def is_ready(self) -> bool:
         """Ask it once whether it is ready."""
-        return _is_ready(self.url.removeprefix("http://"))
+        return is_ready(self.url)
+
+    def pause(self) -> None:
+        """Stop it where it stands: it does nothing more, and is not told."""
+        self.send_signal(signal.SIGSTOP)
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,16 @@ class RunningSystem:
     #: Two clients with all scopes.
     clients: list[BootstrapClient] = field(default_factory=list)
     console: Console | None = None
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return self.stack.kafka
+
+    @property
+    def here(self) -> str:
+        """The address under which the services reach this machine, which is theirs as well."""
+        return LOOPBACK
 
     def start(
         self,
@@ -254,7 +277,9 @@ def _secret_keys(directory: Path) -> str:
     return file.read_text()
 
 
-def _is_ready(address: str) -> bool:
+def is_ready(url: str) -> bool:
+    """Ask a service once whether all of its roles are ready."""
+    address = url.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/health/ready?role=all")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -16,9 +17,14 @@ from shared.kit.service import Service
 from .app import build
 from .domain import Credentials
 from .settings import Settings
-from .use_cases import create_client, note_client
+from .use_cases import create_client, create_known_client, note_client
 
 _NAME = "config_service"
+
+_KNOWN = (
+    "a folder with the files portfolio_bus_client_id and portfolio_bus_client_secret: the client is made with these, "
+    "unless it is there, and nothing is printed"
+)
 
 
 def commands() -> typer.Typer:
@@ -29,13 +35,20 @@ def commands() -> typer.Typer:
     def client_create(
         name: Annotated[list[str], typer.Option(help="what to call the client; given again, another one is made")],
         scopes: Annotated[str, typer.Option(help="what it may do, such as 'accounts:admin orders:read'")],
+        known_in: Annotated[Path | None, typer.Option(help=_KNOWN)] = None,
         *,
         migrate: Migrating = False,
     ) -> None:
         """Make a client and print its id and secret, which nobody can read again, as one line of JSON."""
+        if known_in and len(name) > 1:
+            message = "--known-in makes one client, and takes one --name"
+            raise typer.BadParameter(message)
+        known = _known_in(known_in) if known_in else None
 
         async def make(service: Service) -> list[Credentials]:
             async with service.database.unit_of_work() as work:
+                if known:
+                    return [known] if await create_known_client(work, known, name[0], scopes) else []
                 return [await create_client(work, each, scopes) for each in name]
 
         try:
@@ -46,9 +59,20 @@ def commands() -> typer.Typer:
         configure_logs(_NAME, stream=sys.stderr)
         for client in made:
             note_client("client created", UUID(client.client_id), "command line", scopes=sorted(scopes.split()))
-            typer.echo(json.dumps(vars(client)))
+            if not known:
+                typer.echo(json.dumps(vars(client)))
 
     return app
+
+
+def _known_in(folder: Path) -> Credentials:
+    """The id and secret that somebody has put into files, named as the console's settings are."""
+    try:
+        client_id, secret = ((folder / f"portfolio_bus_client_{part}").read_text() for part in ("id", "secret"))
+    except OSError as fault:
+        sentence = f"{fault.filename} cannot be read ({fault.strerror})."
+        raise SystemExit(sentence) from None
+    return Credentials(client_id.strip(), secret.strip())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncpg
 import orjson
 from aiokafka import ConsumerRecord
 
-from deploy.local.services import RunningSystem
+from deploy.local.demo.system import System
 from deploy.local.topics import records_of
 from shared.contracts.topics import DEFAULT_PARTITIONS
 from shared.kit.kafka import Kafka
@@ -15,7 +15,7 @@ from shared.kit.kafka import Kafka
 class Evidence:
     """Reads, and changes nothing."""
 
-    def __init__(self, system: RunningSystem, kafka: Kafka) -> None:
+    def __init__(self, system: System, kafka: Kafka) -> None:
         self._system = system
         self._kafka = kafka
 

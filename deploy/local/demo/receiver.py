@@ -9,6 +9,8 @@ import orjson
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from deploy.local.ports import LOOPBACK
+
 
 @dataclass
 class Receiver:
@@ -45,17 +47,19 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver on a free port: `/hooks` takes webhooks, `/gone` answers 410."""
+async def receiving(here: str = LOOPBACK) -> AsyncIterator[Receiver]:
+    """A receiver on a free port: `/hooks` takes webhooks, `/gone` answers 410; `here` is how it is reached."""
     receiver = Receiver()
     app = web.Application()
     app.add_routes([web.post("/hooks", receiver.take), web.post("/gone", receiver.gone)])
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    receiver.url = f"http://{host}:{port}"
+    try:
+        await web.TCPSite(runner, here, 0).start()
+    except OSError:
+        # No address of this machine: an engine in a virtual machine hands on to loopback what it is sent there.
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+    receiver.url = f"http://{here}:{runner.addresses[0][1]}"
     try:
         yield receiver
     finally:

@@ -5,9 +5,9 @@ from typing import Any
 
 from deploy.local.demo.evidence import Evidence
 from deploy.local.demo.receiver import Receiver
+from deploy.local.demo.system import System
 from deploy.local.demo.telling import Teller, must
 from deploy.local.demo.upstream import Upstream
-from deploy.local.services import RunningSystem
 from shared.contracts import COMMANDS_REPLIES, CONFIGURATIONS_EVENTS
 
 #: a body, read
@@ -27,7 +27,7 @@ class Account:
 class Stage:
     """Everything that a step needs."""
 
-    system: RunningSystem
+    system: System
     upstream: Upstream
     evidence: Evidence
     receiver: Receiver

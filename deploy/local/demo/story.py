@@ -1,11 +1,7 @@
 """The seed's story, step by step: what is asked for, and what shows that it happened."""
 
-import signal
-from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid4
-
-import psutil
 
 from deploy.local.demo.stage import Account, Stage
 from deploy.local.demo.telling import must
@@ -84,12 +80,12 @@ class Story:
                 await step()
 
     async def _begin(self) -> None:
+        query = "SELECT ended_at FROM housekeeping WHERE ended_at > $1"
         for name, service in self._system.services.items():
             # Since this process began: another may have kept house before it.
-            began = datetime.fromtimestamp(psutil.Process(service.pid).create_time(), UTC)
             await self._teller.eventually(
                 f"{name} has done its housekeeping",
-                partial(self._evidence.rows, name, "SELECT ended_at FROM housekeeping WHERE ended_at > $1", began),
+                partial(self._evidence.rows, name, query, service.began),
             )
         self._teller.seen(f"POST /auth/token grants {await self._upstream.sign_in()}")
         for name, workers in IN_RESERVE.items():
@@ -228,7 +224,7 @@ class Story:
     async def _kill(self) -> None:
         orders = [await self._place_order(self._anna) for _ in range(3)]
         service = self._system.services["order_service"]
-        service.send_signal(signal.SIGSTOP)
+        service.pause()
         self._teller.did("order_service is paused, so that it cannot see what comes")
         await self._delete_configuration(self._anna)
         await self._teller.eventually(

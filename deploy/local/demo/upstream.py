@@ -11,8 +11,9 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from deploy.local.demo.system import System
 from deploy.local.demo.telling import must
-from deploy.local.services import BootstrapClient, RunningSystem
+from deploy.local.services import BootstrapClient
 from shared.contracts import (
     Message,
     RebalancingOrderCreated,
@@ -41,7 +42,7 @@ class Answer:
 class Upstream:
     """One client of the platform, by HTTP and by Kafka."""
 
-    def __init__(self, system: RunningSystem, kafka: Kafka, session: aiohttp.ClientSession) -> None:
+    def __init__(self, system: System, kafka: Kafka, session: aiohttp.ClientSession) -> None:
         self._system = system
         self._kafka = kafka
         self._session = session
@@ -121,7 +122,7 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream_of(system: RunningSystem, kafka: Kafka) -> AsyncIterator[Upstream]:
+async def upstream_of(system: System, kafka: Kafka) -> AsyncIterator[Upstream]:
     """An upstream service for the length of the block."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
         upstream = Upstream(system, kafka, session)

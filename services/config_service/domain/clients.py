@@ -30,6 +30,9 @@ SCOPES: Final = tuple(scope.value for scope in Scope)
 #: How many counts of wrong secrets there are. An id shares its own with one in so many of all other ids.
 _GUESS_SLOTS: Final = 65_536
 
+#: What 32 random bytes take in base64: a shorter secret could be searched for, since its hash is a quick one.
+_SECRET_LENGTH: Final = 43
+
 #: How many secrets of a client may work at once: its newest, and those that still overlap with it.
 MAX_SECRETS: Final = 5
 
@@ -88,8 +91,23 @@ class ScopesNotGranted(InvalidRequest):
     """The client may not have all of these scopes."""
 
 
+class CredentialsUnfit(InvalidRequest):
+    """A client's id is a UUID, and its secret as long as ours are: 43 characters of random bits."""
+
+
 class CredentialsWrong(Unauthorised):
     """The client's credentials are missing or wrong."""
+
+
+def known_client_id(known: Credentials) -> UUID:
+    """The id in credentials that somebody has made for a client to come; raises CredentialsUnfit."""
+    try:
+        client_id = UUID(known.client_id)
+    except ValueError:
+        raise CredentialsUnfit from None
+    if len(known.client_secret) < _SECRET_LENGTH:
+        raise CredentialsUnfit
+    return client_id
 
 
 def guess_slot(client_id: str) -> str:

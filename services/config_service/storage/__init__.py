@@ -27,6 +27,7 @@ from .allocations import (
 )
 from .clients import (
     add_client,
+    add_client_known_as,
     add_secret,
     add_signing_key,
     change_client,
@@ -82,6 +83,7 @@ __all__ = [
     "add_account",
     "add_allocation",
     "add_client",
+    "add_client_known_as",
     "add_ledger",
     "add_organization",
     "add_portfolio",

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, Select, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.config_service.domain import Client
@@ -20,11 +21,24 @@ _WORKS = or_(client_secrets.c.valid_until.is_(None), client_secrets.c.valid_unti
 
 async def add_client(connection: AsyncConnection, name: str, scopes: frozenset[str]) -> Client:
     """Keep a new client."""
+    added = _added(new_id(), name, scopes).returning(clients)
+    return _client((await connection.execute(added)).mappings().one())
+
+
+async def add_client_known_as(
+    connection: AsyncConnection, client_id: UUID, name: str, scopes: frozenset[str]
+) -> Client | None:
+    """Keep a new client under an id that somebody has chosen, unless there is one, be it revoked, of that id."""
+    added = _added(client_id, name, scopes).on_conflict_do_nothing().returning(clients)
+    row = (await connection.execute(added)).mappings().one_or_none()
+    return None if row is None else _client(row)
+
+
+def _added(client_id: UUID, name: str, scopes: frozenset[str]) -> Insert:
     moment = func.statement_timestamp()
-    added = insert(clients).values(
-        client_id=new_id(), name=name, scopes=sorted(scopes), revision=1, created_at=moment, updated_at=moment
+    return insert(clients).values(
+        client_id=client_id, name=name, scopes=sorted(scopes), revision=1, created_at=moment, updated_at=moment
     )
-    return _client((await connection.execute(added.returning(clients))).mappings().one())
 
 
 async def client_of(connection: AsyncConnection, client_id: UUID) -> Client | None:

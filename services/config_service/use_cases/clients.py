@@ -15,6 +15,7 @@ from services.config_service.domain import (
     Rotation,
     TooManySecrets,
     client_after,
+    known_client_id,
     scopes_granted,
     scopes_in,
 )
@@ -38,6 +39,20 @@ async def create_client(work: UnitOfWork, name: str, scopes: str) -> Credentials
     """Make a client that may use `scopes` (parted by spaces), as the command line does; raises ScopesUnknown."""
     client, secret = await add_client(work, None, name, scopes_in(scopes))
     return Credentials(str(client.client_id), secret)
+
+
+async def create_known_client(work: UnitOfWork, known: Credentials, name: str, scopes: str) -> bool:
+    """Make a client whose id and secret somebody keeps already, unless it is there; answers whether it was made.
+
+    One that was revoked or has another secret by now stays as it is. Raises CredentialsUnfit, ScopesUnknown.
+    """
+    client_id = known_client_id(known)
+    client = await storage.add_client_known_as(work.connection, client_id, name, scopes_in(scopes))
+    if client is None:
+        return False
+    await storage.add_secret(work.connection, client_id, hash_secret(known.client_secret))
+    _announce(work, None, ClientCreated(**_state(client)))
+    return True
 
 
 async def add_client(work: UnitOfWork, cause: Cause | None, name: str, scopes: frozenset[str]) -> tuple[Client, str]:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -12,7 +14,7 @@ from sqlalchemy import text
 from deploy.local.services import REPOSITORY, RunningSystem
 from services.config_service.domain import SCOPES, Credentials
 from shared.kit.sealing import seal_anew
-from shared.kit.secrets import SecretBox, new_sealing_key
+from shared.kit.secrets import SecretBox, new_sealing_key, new_secret
 from shared.kit.unit_of_work import Database
 from tests.services import built
 
@@ -60,6 +62,50 @@ async def test_client_create_refuses_an_unknown_scope_with_a_sentence_that_lists
     assert err.startswith("There is no scope accounts:write; the scopes are ")
     assert all(scope in err for scope in SCOPES)
     assert "Traceback" not in err
+
+
+async def test_a_client_that_somebody_knows_already_is_made_once_and_its_secret_is_not_printed(
+    system: RunningSystem, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    known = Credentials(str(uuid4()), new_secret())
+    _keep(known, tmp_path)
+    asked = ("client-create", "--name", "console", "--scopes", "ops:admin", "--known-in", str(tmp_path))
+    first, second = await _command(system, *asked), await _command(system, *asked)
+    assert (first[:2], second[:2]) == ((0, ""), (0, ""))
+    assert json.loads(first[2])["subject"] == known.client_id
+    assert known.client_secret not in first[2]
+    assert second[2] == "", "nothing was made, so that there is nothing to audit"
+    answer = await Caller(session, known).token()
+    assert (answer.status, answer.body["scope"]) == (200, "ops:admin")
+
+
+@pytest.mark.parametrize(
+    ("client_id", "secret", "names", "status", "said"),
+    [
+        ("console", "x" * 43, 1, 1, "A client's id is a UUID, and its secret as long as ours are"),
+        (str(uuid4()), "x" * 42, 1, 1, "A client's id is a UUID, and its secret as long as ours are"),
+        (str(uuid4()), "x" * 43, 2, 2, "takes one --name"),
+        (str(uuid4()), None, 1, 1, "portfolio_bus_client_secret cannot be read (No such file or directory)."),
+    ],
+)
+async def test_a_known_client_that_is_unfit_is_refused_with_a_sentence(
+    system: RunningSystem, tmp_path: Path, *, client_id: str, secret: str | None, names: int, status: int, said: str
+) -> None:
+    (tmp_path / "portfolio_bus_client_id").write_text(client_id)
+    if secret is not None:
+        (tmp_path / "portfolio_bus_client_secret").write_text(secret)
+    named = ["--name", "console"] * names
+    code, out, err = await _command(
+        system, "client-create", *named, "--scopes", "ops:admin", "--known-in", str(tmp_path)
+    )
+    assert (code, out) == (status, ""), err
+    assert said in " ".join(err.replace("│", "").split())
+    assert "Traceback" not in err
+
+
+def _keep(known: Credentials, folder: Path) -> None:
+    for name, value in vars(known).items():
+        (folder / f"portfolio_bus_{name}").write_text(f"{value}\n")
 
 
 async def test_reseal_puts_everything_under_the_first_key_and_has_nothing_to_do_the_second_time(

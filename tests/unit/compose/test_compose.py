@@ -14,9 +14,10 @@ from compose_spec import PyCompose
 
 from deploy.compose.new_secrets import write
 from deploy.local.services import service_names
-from shared.kit.settings import PREFIX
+from services.config_service.domain import Credentials, known_client_id
+from shared.kit.settings import PREFIX, SECRETS_DIR
 from tests.architecture.sources import ROOT
-from tests.deployed import read_by, roles_in, service_in, unread
+from tests.deployed import KNOWN_CLIENT, read_by, roles_in, service_in, unread
 
 DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text()
@@ -42,6 +43,7 @@ FILE = read(TEXT)
 CONTAINERS: dict[str, dict[str, Any]] = FILE["services"]
 OURS = {name: each for name, each in CONTAINERS.items() if each["image"] == "portfolio-bus"}
 RUNNING = {name: each for name, each in OURS.items() if each["command"][1] == "run"}
+CONSOLE, ITS_CLIENT = CONTAINERS["ops-console"], CONTAINERS["ops-console-client"]
 EACH = pytest.mark.parametrize("name", CONTAINERS)
 EACH_OF_OURS = pytest.mark.parametrize("name", OURS)
 
@@ -95,11 +97,16 @@ def test_a_service_is_given_what_it_reads_and_can_start_with_it(name: str, secre
     service = service_in(container["command"])
     environment = {key: str(value) for key, value in container["environment"].items()}
     targets = {each["target"]: each["source"] for each in container["secrets"]}
-    assert unread(service, {*environment, *targets}) == set()
+    known = KNOWN_CLIENT if container is ITS_CLIENT else set()
+    assert unread(service, {*environment, *targets}) == {name for name in targets if name in known}
     for target, source in targets.items():
         (tmp_path / target).write_text((secrets / Path(FILE["secrets"][source]["file"]).name).read_text())
     settings = read_by(service, environment, tmp_path)
-    assert urlsplit(settings.database_url.get_secret_value()).path == f"/{service}"
+    if container is CONSOLE:
+        assert settings.kafka
+        assert (settings.client_id, settings.client_secret, settings.console_token).count(None) == 0
+    else:
+        assert urlsplit(settings.database_url.get_secret_value()).path == f"/{service}"
 
 
 @EACH_OF_OURS
@@ -116,7 +123,7 @@ def test_every_container_has_limits_a_profile_and_a_health_check_or_an_end(name:
     container = CONTAINERS[name]
     assert container["deploy"]["resources"]["limits"].keys() >= {"cpus", "memory", "pids"}
     assert set(container["profiles"]) < PROFILES
-    ends = name.endswith("-migrate")
+    ends = name.endswith(("-migrate", "-client"))
     assert container["healthcheck"].get("disable", False) is ends
     assert container["restart"] == ("on-failure" if ends else "unless-stopped")
 
@@ -130,6 +137,27 @@ def test_whatever_a_container_names_is_there(name: str) -> None:
         assert (DEPLOY / source).exists() if source.startswith(".") else source in FILE["volumes"], volume
     for port in container.get("ports", []):
         assert port.startswith("127.0.0.1:"), "what is let out of the machine is for somebody else to decide"
+
+
+def test_the_console_asks_every_service_where_it_listens_as_a_client_that_is_made_before() -> None:
+    environment = CONSOLE["environment"]
+    port = CONSOLE["ports"][0].rpartition(":")[2]
+    for name, each in RUNNING.items():
+        assert environment[f"{PREFIX}{service_in(each['command']).upper()}_URL"] == f"http://{name}:{port}"
+    shared = RUNNING["config-service"]["environment"]
+    assert all(shared[name] == environment[name] for name in shared.keys() & environment.keys())
+    assert CONSOLE["command"][1] == "serve"
+    assert CONSOLE["depends_on"] == {"ops-console-client": {"condition": "service_completed_successfully"}}
+    assert ITS_CLIENT["depends_on"] == {"config-service-migrate": {"condition": "service_completed_successfully"}}
+    told = ITS_CLIENT["command"]
+    assert told[told.index("--known-in") + 1] == ITS_CLIENT["environment"][SECRETS_DIR]
+    shown, made = ({each["target"]: each["source"] for each in of["secrets"]} for of in (CONSOLE, ITS_CLIENT))
+    assert {name: made[name] for name in KNOWN_CLIENT} == {name: shown[name] for name in KNOWN_CLIENT}
+
+
+def test_config_service_takes_the_client_that_is_made_for_the_console(secrets: Path) -> None:
+    known = Credentials(*((secrets / f"console_client_{part}").read_text() for part in ("id", "secret")))
+    assert str(known_client_id(known)) == known.client_id
 
 
 def test_prometheus_fetches_where_the_services_listen() -> None:
@@ -161,6 +189,7 @@ def test_no_secret_stands_in_an_environment() -> None:
     for container in CONTAINERS.values():
         for name in container.get("environment", {}):
             assert name not in {f"{PREFIX}DATABASE_URL", f"{PREFIX}SECRET_KEYS", "POSTGRES_PASSWORD"}
+            assert name not in {f"{PREFIX}CLIENT_SECRET", f"{PREFIX}CONSOLE_TOKEN"}
 
 
 def test_the_script_that_makes_secrets_needs_nothing_but_python(

@@ -42,9 +42,14 @@ VERSION = "1.33"
 CUSTOM = {"ScaledObject"}
 OVERLAYS = ("overlays/keda", "overlays/hpa", "overlays/small")
 
-PROCESSES, JOBS = pods("base"), pods("jobs")
+PROCESSES = [pod for pod in pods("base") if pod.role != "console"]
+JOBS = [pod for pod in pods("jobs") if pod.role == "migrate"]
+(CONSOLE,) = (pod for pod in pods("base") if pod.role == "console")
+(ITS_CLIENT,) = (pod for pod in pods("jobs") if pod.role == "client")
+ALL = [*PROCESSES, *JOBS, CONSOLE, ITS_CLIENT]
 EACH_PROCESS = pytest.mark.parametrize("pod", PROCESSES, ids=lambda pod: pod.name)
 EACH_POD = pytest.mark.parametrize("pod", [*PROCESSES, *JOBS], ids=lambda pod: pod.name)
+EACH_OF_ALL = pytest.mark.parametrize("pod", ALL, ids=lambda pod: pod.name)
 SETTINGS = of_kind("settings", "ConfigMap")["portfolio-bus"]["data"]
 PORT = int(re.findall(r"PORTFOLIO_BUS_HTTP_PORT=(\d+)", (ROOT / "deploy" / "image" / "Dockerfile").read_text())[0])
 
@@ -189,6 +194,16 @@ def test_secrets_are_mounted_by_reference_where_the_process_looks_for_them(pod: 
 @EACH_PROCESS
 def test_probes_ask_what_the_process_answers(pod: Pod) -> None:
     document = json.loads((ROOT / "docs" / "api" / f"{service_of(pod)}.json").read_text())
+    asked = asked_of(pod)
+    assert {path for path, _ in asked.values()} <= document["paths"].keys()
+    assert asked == {
+        "startupProbe": ("/health/live", {}),
+        "livenessProbe": ("/health/live", {}),
+        "readinessProbe": ("/health/ready", {"role": [pod.role]}),
+    }
+
+
+def asked_of(pod: Pod) -> dict[str, tuple[str, dict[str, list[str]]]]:
     (port,) = pod.container["ports"]
     assert port == {"name": "http", "containerPort": PORT}
     asked = {}
@@ -196,13 +211,8 @@ def test_probes_ask_what_the_process_answers(pod: Pod) -> None:
         at = pod.container[probe]["httpGet"]
         assert at["port"] == "http"
         url = urlsplit(at["path"])
-        assert url.path in document["paths"]
         asked[probe] = (url.path, parse_qs(url.query))
-    assert asked == {
-        "startupProbe": ("/health/live", {}),
-        "livenessProbe": ("/health/live", {}),
-        "readinessProbe": ("/health/ready", {"role": [pod.role]}),
-    }
+    return asked
 
 
 @EACH_PROCESS
@@ -216,7 +226,7 @@ def test_a_process_has_the_time_to_finish_what_is_in_flight(pod: Pod) -> None:
 # -- what a process may do
 
 
-@EACH_POD
+@EACH_OF_ALL
 def test_a_pod_may_do_as_little_as_possible(pod: Pod) -> None:
     assert pod.spec["automountServiceAccountToken"] is False
     of_pod, of_container = pod.spec["securityContext"], pod.container["securityContext"]
@@ -237,7 +247,7 @@ def test_nothing_goes_in_or_out_but_what_is_named() -> None:
     assert policies["nothing-else"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for name, policy in policies.items():
         selector = policy["spec"]["podSelector"]
-        assert any(pod.is_selected_by(selector) for pod in PROCESSES), name
+        assert any(pod.is_selected_by(selector) for pod in [*PROCESSES, CONSOLE]), name
     (webhooks,) = policies["webhooks"]["spec"]["egress"]
     private = {network for block in webhooks["to"] for network in block["ipBlock"]["except"]}
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"} <= private
@@ -266,14 +276,14 @@ def test_every_deployment_is_spread_and_goes_down_one_at_a_time(pod: Pod) -> Non
     deployment = of_kind("base", "Deployment")[pod.name]["spec"]
     spread = [each["labelSelector"] for each in pod.spec["topologySpreadConstraints"]]
     for selector in [budget["selector"], deployment["selector"], *spread]:
-        assert [each.name for each in [*PROCESSES, *JOBS] if each.is_selected_by(selector)] == [pod.name]
+        assert [each.name for each in ALL if each.is_selected_by(selector)] == [pod.name]
     assert "replicas" not in deployment, "an autoscaler decides, and would be overruled by every apply"
 
 
 def test_a_service_leads_to_the_processes_with_its_api() -> None:
     for name, service in of_kind("base", "Service").items():
-        selected = [pod.name for pod in PROCESSES if pod.is_selected_by({"matchLabels": service["spec"]["selector"]})]
-        assert selected == [f"{name}-api"]
+        selected = [pod.name for pod in ALL if pod.is_selected_by({"matchLabels": service["spec"]["selector"]})]
+        assert selected == [CONSOLE.name if name == CONSOLE.name else f"{name}-api"]
         assert service["spec"]["ports"] == [{"name": "http", "port": PORT, "targetPort": "http"}]
     assert urlsplit(SETTINGS["PORTFOLIO_BUS_ISSUER_URL"]).netloc == f"config-service:{PORT}"
 

@@ -1,6 +1,6 @@
 """Reading topics as they are at one moment, by a reader that belongs to no group and commits nothing."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from .kafka import Kafka
 _AT_ONCE = 500
 _WAIT_MS = 500
 _FETCH_MS = 50
+#: what one answer of a broker may hold: readers look at many partitions at once, and keep nothing of them
+_FETCH_BYTES = 8 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -24,12 +26,23 @@ async def reader(kafka: Kafka) -> AsyncIterator[AIOKafkaConsumer]:
         isolation_level="read_committed",
         # Every question waits for the fetch that is under way, and one that finds nothing new lasts so long.
         fetch_max_wait_ms=_FETCH_MS,
+        fetch_max_bytes=_FETCH_BYTES,
     )
     try:
         await consumer.start()
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def know_leaders(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
+    """Let the consumer learn at once who leads these, before it is asked about them.
+
+    By itself it learns of one topic that it does not know, waits a tenth of a second, and goes on with the next.
+    """
+    topics = {tp.topic for tp in partitions}
+    if topics:
+        await consumer._client.set_topics(topics)  # noqa: SLF001 -- only assigning does it, which begins to read
 
 
 @asynccontextmanager
@@ -62,6 +75,7 @@ async def records_until_now(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], *, since: datetime | None = None
 ) -> AsyncIterator["ConsumerRecord[bytes, bytes]"]:
     """Every record (those stamped at `since` or later, if given) that the partitions hold now, each in its order."""
+    await know_leaders(consumer, partitions)
     ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
     firsts = await _first_offsets(consumer, partitions, since)
     # Asked before anything is assigned: a partition without records would hold each question up by one long poll.

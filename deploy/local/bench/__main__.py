@@ -20,6 +20,7 @@ from rich.table import Table
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.backlogs import backlog, isolation
 from deploy.local.bench.cancellations import ACCOUNTS, ORDERS, cancellations
+from deploy.local.bench.consoles import overviews
 from deploy.local.bench.consumers import MESSAGES, consumers
 from deploy.local.bench.deletions import DELETIONS, deletions_at_a_rate, one_large_deletion
 from deploy.local.bench.deliveries import deliveries
@@ -28,6 +29,7 @@ from deploy.local.bench.figures import Figure
 from deploy.local.bench.floods import REFUSED, flood
 from deploy.local.bench.idle import idle
 from deploy.local.bench.limits import limits
+from deploy.local.bench.overhead import overhead
 from deploy.local.bench.plots import plots
 from deploy.local.bench.recovery import recovery
 from deploy.local.bench.relay import ROWS, WAITING, Sizes, relay
@@ -58,6 +60,8 @@ OF_THE_SYSTEM = (
     "backlog",
     "starts",
     "recovery",
+    "overhead",
+    "console",
 )
 MEASUREMENTS = (*OF_THE_STACK, *OF_THE_SYSTEM)
 
@@ -122,6 +126,8 @@ async def _of_the_system(
             "backlog": lambda: backlog(system, upstream, kafka),
             "starts": lambda: starts(system, runs),
             "recovery": lambda: recovery(bench, runs),
+            "console": lambda: overviews(system, runs),
+            "overhead": lambda: overhead(system, upstream, kafka, runs),
         }
         return await _measured(measurements, names, runs, console)
 

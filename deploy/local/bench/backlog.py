@@ -27,14 +27,18 @@ SOURCE = "/bench"
 ACCOUNTS = 1000
 PAYLOAD_BYTES = 400
 
-#: Every row has an account of its turn, headers as an event's and a payload of one length: a JSON text, as bytes.
+#: Every row has an account of its turn, headers as an event's and a payload of one length: a JSON text, as bytes. Where
+#: traces are wanted each row is of a trace of its own, and one in so many of these is recorded.
 FILL = """
 INSERT INTO outbox (topic, key, shard, headers, payload)
 SELECT $1, account.key, account.shard,
        jsonb_build_object(
            'ce_specversion', '1.0', 'content-type', 'application/json', 'ce_id', gen_random_uuid()::text,
            'ce_type', 'OrderPlaced', 'ce_source', '/bench', 'ce_time', $6::text, 'ce_clientid', $5::text,
-           'ce_correlationid', 'bench'),
+           'ce_correlationid', 'bench')
+       || CASE WHEN $8::int > 0 THEN jsonb_build_object(
+           'traceparent', '00-' || md5(number::text) || '-' || left(md5(random()::text), 16)
+                          || CASE WHEN number % $8::int = 0 THEN '-01' ELSE '-00' END) ELSE '{}' END,
        $4::bytea
 FROM generate_series(1, $7::int) AS number
      JOIN unnest($2::text[], $3::smallint[]) WITH ORDINALITY AS account(key, shard, place)
@@ -60,15 +64,16 @@ class Backlog:
         """Where the events go."""
         return [TopicPartition(self.kafka.physical(ORDERS_EVENTS.name), n) for n in range(DEFAULT_PARTITIONS)]
 
-    async def fill(self, rows: int) -> None:
-        """Let `rows` more events wait."""
+    async def fill(self, rows: int, *, recorded_one_in: int = 0) -> None:
+        """Let `rows` more events wait; they are of traces where one in so many is to be recorded."""
         keys = [str(uuid4()) for _ in range(ACCOUNTS)]
         shards = [partition_of(key, DEFAULT_PARTITIONS) % SHARDS for key in keys]
         payload = orjson.dumps({"filler": "x" * (PAYLOAD_BYTES - len('{"filler":""}'))})
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         for first in range(0, rows, _ROWS_AT_ONCE):
             count = min(_ROWS_AT_ONCE, rows - first)
-            await self.pool.execute(FILL, ORDERS_EVENTS.name, keys, shards, payload, str(uuid4()), now, count)
+            client, topic = str(uuid4()), ORDERS_EVENTS.name
+            await self.pool.execute(FILL, topic, keys, shards, payload, client, now, count, recorded_one_in)
         await self.pool.execute("ANALYZE outbox")
 
     async def clear(self) -> None:

@@ -23,7 +23,7 @@ ORDERS = 500
 IDLE_SECONDS = 10.0
 
 #: measured between these parts of the rows, so that neither the start nor the last small batch counts
-_FROM, _UNTIL = 0.1, 0.9
+FROM, UNTIL = 0.1, 0.9
 _GIVE_UP = 600.0
 _LOOK_EVERY = 0.02
 
@@ -98,12 +98,12 @@ async def _relayed(stack: Stack, outbox: Backlog, rows: int, *, relays: int) -> 
     async with AsyncExitStack() as running:
         arguments = outbox.dsn, outbox.kafka.bootstrap, outbox.kafka.prefix
         processes = [await running.enter_async_context(program(stack, "relaying", *arguments)) for _ in range(relays)]
-        first, began, cpu = await _reached(outbox, before + rows * _FROM, processes)
-        last, ended, cpu_then = await _reached(outbox, before + rows * _UNTIL, processes)
+        first, began, cpu = await reached(outbox, before + rows * FROM, processes)
+        last, ended, cpu_then = await reached(outbox, before + rows * UNTIL, processes)
     return Relayed((last - first) / (ended - began), (cpu_then - cpu) / (last - first) * 1_000_000)
 
 
-async def _reached(outbox: Backlog, wanted: float, processes: list[psutil.Process]) -> tuple[int, float, float]:
+async def reached(outbox: Backlog, wanted: float, processes: list[psutil.Process]) -> tuple[int, float, float]:
     """How many records are readable once they are at least `wanted`, when that was, and the relays' processor time."""
     async with asyncio.timeout(_GIVE_UP):
         while (readable := await outbox.readable()) < wanted:  # noqa: ASYNC110 -- the topic tells nobody

@@ -134,7 +134,7 @@ class Subscriber:
 @asynccontextmanager
 async def subscriber(system: RunningSystem, upstream: Upstream, kafka: Kafka) -> AsyncIterator[Subscriber]:
     """A subscription to orders for the length of the block, warmed up."""
-    async with _sink(system) as url, aiohttp.ClientSession() as session:
+    async with sink(system) as url, aiohttp.ClientSession() as session:
         database = await asyncpg.connect(system.databases[DISPATCHER])
         answer = await upstream.call(
             DISPATCHER, "POST", "/webhooks", {"title": "bench", "url": url, "type": ["PORTFOLIO_ORDER"]}
@@ -152,7 +152,8 @@ async def subscriber(system: RunningSystem, upstream: Upstream, kafka: Kafka) ->
 
 
 @asynccontextmanager
-async def _sink(system: RunningSystem) -> AsyncIterator[str]:
+async def sink(system: RunningSystem) -> AsyncIterator[str]:
+    """Something that takes whatever is posted there, for the length of the block."""
     [port] = free_ports(1)
     command = Command(
         name="sink",

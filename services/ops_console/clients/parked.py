@@ -14,7 +14,7 @@ from services.ops_console.domain import ParkedFacts, ParkedSeen, SentBack
 from shared.contracts import parked_topic, redrive_topic
 from shared.kit.kafka import Kafka
 from shared.kit.parking import Piece, original_headers, restored
-from shared.kit.reading import asking, partitions_of, reader, records_until_now
+from shared.kit.reading import asking, know_leaders, partitions_of, reader, records_until_now
 
 _TOPIC = parked_topic("").name
 _WAY_BACK = redrive_topic("").name
@@ -152,6 +152,7 @@ class ParkedTail:
         partitions = [
             TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]
         ]
+        await know_leaders(self._consumer, partitions)
         ends = await self._consumer.end_offsets(partitions)
         beginnings = await self._consumer.beginning_offsets([tp for tp in partitions if tp not in self._positions])
         at = {tp: max(beginnings.get(tp, 0), self._positions.get(tp, 0)) for tp in partitions}

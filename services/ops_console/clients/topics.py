@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.kit.kafka import Kafka
-from shared.kit.reading import reader
+from shared.kit.reading import know_leaders, reader
 
 #: how far before the end the last record is looked for: a transaction's marker stands behind it
 _BACK = 3
@@ -49,6 +49,7 @@ async def topics_seen(kafka: Kafka, window: float) -> list[TopicSeen]:
         await admin.close()
     partitions = [TopicPartition(name, number) for name, (count, _) in described.items() for number in range(count)]
     async with reader(kafka) as consumer:
+        await know_leaders(consumer, partitions)
         began, before = time.monotonic(), await consumer.end_offsets(partitions)
         firsts = await consumer.beginning_offsets(partitions)
         await asyncio.sleep(window)

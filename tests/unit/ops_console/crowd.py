@@ -1,4 +1,4 @@
-"""The console's pages over more than any installation has, without Kafka: 1,000 partitions, 50 groups, 10,000 parked.
+"""The console's pages over more than any installation has, without Kafka, which `make bench` fills with as much.
 
 `python -m tests.unit.ops_console.crowd PORT TOKEN` serves them; with every line on stdin each part is looked at once
 more, and a line on stdout says how often the groups were looked at, how long it took, and what the process holds.
@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import uvloop
 
+from deploy.local.bench.crowding import DETAIL, GROUPS, PARKED, PARTITIONS, REASONS, group
 from deploy.local.ports import LOOPBACK
 from services.ops_console.clients import First, Reach, TopicSeen
 from services.ops_console.domain import Look, ParkedSeen, SubscriptionSeen
@@ -24,9 +25,8 @@ from services.ops_console.use_cases import Watch
 from shared.kit.kafka import Kafka
 from shared.kit.liveness import Beat
 
-GROUPS, PARTITIONS, PARKED, SUBSCRIPTIONS = 50, 1_000, 10_000, 1_000
+SUBSCRIPTIONS = 1_000
 _EACH = PARTITIONS // GROUPS
-_DETAIL = "the body is no OrderPlaced: " + "cash_amount is missing; " * 30
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _Groups:
         self.looks = 0
 
     async def names(self) -> list[str]:
-        return [f"service_{n:02}.group" for n in range(GROUPS)]
+        return list(map(group, range(GROUPS)))
 
     async def look(self, groups: Sequence[str]) -> tuple[dict[str, int], dict[tuple[str, str, int], Look]]:
         self.looks += 1
@@ -69,10 +69,10 @@ class _Tail:
             self.left -= 1
             n = PARKED - self.left
             yield ParkedSeen(
-                id=f"service_{n % GROUPS:02}.group/topic.v1/{n % 12}/{n}",
-                group=f"service_{n % GROUPS:02}.group",
-                reason=("not_json", "unknown_type", "out_of_patience")[n % 3],
-                detail=_DETAIL,
+                id=f"{group(n % GROUPS)}/topic.v1/{n % 12}/{n}",
+                group=group(n % GROUPS),
+                reason=REASONS[n % len(REASONS)],
+                detail=DETAIL,
                 topic="topic.v1",
                 partition=n % 12,
                 offset=n,

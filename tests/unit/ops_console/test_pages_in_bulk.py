@@ -11,12 +11,11 @@ import aiohttp
 import pytest
 from playwright.async_api import Page, expect
 
+from deploy.local.bench.crowding import GROUPS, PARKED, PARTITIONS
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.services import REPOSITORY
 from tests.browser import Operator, browser, serious_findings
 from tests.conftest import eventually
-
-from .crowd import GROUPS, PARKED, PARTITIONS
 
 TOKEN = "a token of more than twenty characters"
 ROWS = 50

@@ -20,7 +20,7 @@ from deploy.local.loops import completed, together
 from deploy.local.ports import LOOPBACK, somebody_listens
 from deploy.local.processes import Command, Leash, LeashedProcess, wait_until
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _FORMAT_SECONDS = 60.0
 _ANSWER_SECONDS = 5
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"

@@ -24,7 +24,7 @@ from deploy.local.processes import Command, Leash, LeashedProcess, wait_until
 
 OLDEST_POSTGRES = 15
 
-_READY_SECONDS = 30.0
+_READY_SECONDS = 60.0
 _INITIALISE_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
 _UNPRIVILEGED = ("postgres", "nobody")

@@ -35,8 +35,9 @@ SECRET_KEYS_VARIABLE = "PORTFOLIO_BUS_SECRET_KEYS"  # noqa: S105 -- a name
 
 SCOPES = "accounts:admin portfolios:admin orders:admin webhooks:admin ops:admin"
 
-_MIGRATE_SECONDS = 90.0
-_READY_SECONDS = 90.0
+#: a machine that is swamped takes a minute and more
+_MIGRATE_SECONDS = 180.0
+_READY_SECONDS = 180.0
 _ANSWER_SECONDS = 2.0
 _STOP_SECONDS = 15.0
 

@@ -10,6 +10,10 @@ from shared.contracts import Topic
 
 from .kafka import Kafka
 
+#: how long brokers may take to see what the controller has created, in seconds; a broker that is swamped takes half a
+#: minute for the topics of three services
+_SEEN_WITHIN = 120.0
+
 
 class TopicMissingError(Exception):
     """A topic has not been created yet."""
@@ -28,7 +32,7 @@ async def ensure_topics(kafka: Kafka, topics: Iterable[Topic], *, partitions: in
         created = await _create(admin, wanted, partitions, replication)
         # What the controller has created the brokers may see a moment later.
         async for attempt in stamina.retry_context(
-            on=TopicMissingError, attempts=None, timeout=30, wait_initial=0.05, wait_max=0.5
+            on=TopicMissingError, attempts=None, timeout=_SEEN_WITHIN, wait_initial=0.05, wait_max=0.5
         ):
             with attempt:
                 await check_partitions(admin, sorted(wanted), partitions)

@@ -1,18 +1,19 @@
-"""The figures as pictures: a bar chart in SVG for each measurement and unit, with the spread and the limit."""
+"""The figures as pictures: one in SVG for each measurement and unit, with the spread and the limit."""
 
+import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
-import pygal
-from pygal.style import Style
+import matplotlib as mpl
+from matplotlib.figure import Figure as Picture
 
 from deploy.local.bench.figures import Figure
 
-_WIDTH = 1000
-_AROUND = 120
-_EACH = 90
-#: lowest, median, highest, limit
-_STYLE = Style(background="white", plot_background="white", colors=("#b5d0e8", "#2f6fa8", "#b5d0e8", "#d9a441"))
+_INCHES_WIDE = 11
+_INCHES_AROUND = 1.2
+_INCHES_EACH = 0.55
+_LETTERS_A_LINE = 50
 
 
 def plots(measured: Mapping[str, Sequence[Figure]]) -> dict[str, bytes]:
@@ -21,35 +22,41 @@ def plots(measured: Mapping[str, Sequence[Figure]]) -> dict[str, bytes]:
     for name, figures in measured.items():
         for unit in sorted({figure.unit for figure in figures}):
             of_unit = [figure for figure in figures if figure.unit == unit]
-            drawn[f"{name}-{_in_a_file_name(unit)}.svg"] = _chart(name, unit, of_unit)
+            drawn[f"{name}-{_in_a_file_name(unit)}.svg"] = _drawn(f"{name} ({unit})", of_unit)
     return drawn
 
 
-def _chart(name: str, unit: str, measured: Sequence[Figure]) -> bytes:
-    figures = measured[::-1]  # it draws from the bottom up
-    chart = pygal.HorizontalBar(
-        title=f"{name} ({unit})",
-        x_labels=[figure.name for figure in figures],
-        width=_WIDTH,
-        height=_AROUND + _EACH * len(figures),
-        style=_STYLE,
-        legend_at_bottom=True,
-        truncate_label=-1,
-        explicit_size=True,
-        show_x_labels=False,
-        show_x_guides=False,
-        show_y_guides=False,
-        # Nothing is loaded from elsewhere when it is looked at; a bar's value stands beside it instead of in a script.
-        js=[],
-        print_values=True,
-        value_formatter=lambda value: f"{value:,.1f}",
+def _drawn(title: str, figures: Sequence[Figure]) -> bytes:
+    picture = Picture(figsize=(_INCHES_WIDE, _INCHES_AROUND + _INCHES_EACH * len(figures)), layout="constrained")
+    axes = picture.subplots()
+    rows = range(len(figures))
+    medians = [figure.median for figure in figures]
+    axes.barh(rows, medians, height=0.5, color="#9dbfe0", label="median")
+    axes.hlines(
+        rows,
+        [min(figure.runs) for figure in figures],
+        [max(figure.runs) for figure in figures],
+        colors="#1f4e79",
+        label="lowest to highest",
     )
-    chart.add("lowest", [min(figure.runs) for figure in figures])
-    chart.add("median", [figure.median for figure in figures])
-    chart.add("highest", [max(figure.runs) for figure in figures])
-    chart.add("limit", [figure.limit for figure in figures])
-    picture: bytes = chart.render()
-    return picture
+    limits = [(row, figure.limit) for row, figure in enumerate(figures) if figure.limit is not None]
+    if limits:
+        axes.plot(
+            [limit for _, limit in limits], [row for row, _ in limits], "|", color="#c0392b", ms=18, label="limit"
+        )
+    for row, median in zip(rows, medians, strict=True):
+        axes.text(0, row, f" {median:,.1f}", va="center")
+    axes.set_yticks(rows, [textwrap.fill(figure.name, _LETTERS_A_LINE) for figure in figures])
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15 - 0.2 / len(figures)), ncols=3, frameon=False)
+    written = io.BytesIO()
+    # Text stays text, which can be searched and read aloud.
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        picture.savefig(written, format="svg")
+    return written.getvalue()
 
 
 def _in_a_file_name(unit: str) -> str:

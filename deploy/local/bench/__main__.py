@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import platform
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 
 import asyncpg
-import psutil
 from rich.console import Console
-from rich.table import Table
 
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.backlogs import backlog, isolation
@@ -27,13 +21,13 @@ from deploy.local.bench.idle import idle
 from deploy.local.bench.recovery import recovery
 from deploy.local.bench.relay import ROWS, WAITING, Sizes, relay
 from deploy.local.bench.requests import requests
+from deploy.local.bench.results import keep, table
 from deploy.local.demo.upstream import upstream_of
 from deploy.local.errors import ProcessFailedError, StackUnavailableError
 from deploy.local.services import RunningSystem, running_system
 from deploy.local.stack import Stack, local_stack
 from shared.kit.kafka import Kafka
 
-RESULTS = Path("bench-results")
 #: these need Kafka and PostgreSQL alone, and have them to themselves
 OF_THE_STACK = ("relay", "consumers")
 OF_THE_SYSTEM = (
@@ -71,8 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    console.print(_table(figures))
-    console.print(f"kept in {_keep(figures)}")
+    console.print(table(figures))
+    console.print(f"kept in {keep(figures)}")
     return 0
 
 
@@ -118,29 +112,6 @@ async def _measured(
         console.print(f"{name}, {runs} times …")
         figures += await measurements[name]()
     return figures
-
-
-def _table(figures: Sequence[Figure]) -> Table:
-    table = Table(title="median of the repetitions; absolute figures are this machine's")
-    for column in ("what", "median", "spread", "limit", "the limit is"):
-        table.add_column(column, justify="left" if column in {"what", "the limit is"} else "right")
-    for figure in figures:
-        table.add_row(*figure.row())
-    return table
-
-
-def _keep(figures: Sequence[Figure]) -> Path:
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    machine = {
-        "processors": psutil.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-    document = {"machine": machine, "figures": [vars(figure) | {"median": figure.median} for figure in figures]}
-    file.write_text(json.dumps(document, indent=2))
-    return file
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,6 +26,7 @@ GROUP = "bench.effects"
 SOURCE = "/bench"
 ACCOUNTS = 1000
 PAYLOAD_BYTES = 400
+PAYLOAD = orjson.dumps({"filler": "x" * (PAYLOAD_BYTES - len('{"filler":""}'))})
 
 #: Every row has an account of its turn, headers as an event's and a payload of one length: a JSON text, as bytes.
 FILL = """
@@ -60,15 +61,14 @@ class Backlog:
         """Where the events go."""
         return [TopicPartition(self.kafka.physical(ORDERS_EVENTS.name), n) for n in range(DEFAULT_PARTITIONS)]
 
-    async def fill(self, rows: int) -> None:
-        """Let `rows` more events wait."""
+    async def fill(self, rows: int, at_once: int = _ROWS_AT_ONCE) -> None:
+        """Let `rows` more events wait, written in transactions of at most `at_once`."""
         keys = [str(uuid4()) for _ in range(ACCOUNTS)]
         shards = [partition_of(key, DEFAULT_PARTITIONS) % SHARDS for key in keys]
-        payload = orjson.dumps({"filler": "x" * (PAYLOAD_BYTES - len('{"filler":""}'))})
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        for first in range(0, rows, _ROWS_AT_ONCE):
-            count = min(_ROWS_AT_ONCE, rows - first)
-            await self.pool.execute(FILL, ORDERS_EVENTS.name, keys, shards, payload, str(uuid4()), now, count)
+        for first in range(0, rows, at_once):
+            count = min(at_once, rows - first)
+            await self.pool.execute(FILL, ORDERS_EVENTS.name, keys, shards, PAYLOAD, str(uuid4()), now, count)
         await self.pool.execute("ANALYZE outbox")
 
     async def clear(self) -> None:

@@ -30,31 +30,39 @@ from shared.kit.logs import configure_logs
 #: a busy machine
 WARM_UP = 500_000
 
+#: the runs of what was measured, in which unit, with whom
+Collected = dict[tuple[str, str, str], list[float]]
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure; answers the exit status, which says nothing about the figures."""
+    """Measure; answers the exit status, which says nothing about the figures. Ctrl-C shows what there is by then."""
     chosen = _parser().parse_args(arguments)
     console = Console(highlight=False)
     configure_logs("bench-peers", "ERROR")
+    collected: Collected = defaultdict(list)
     try:
         find_java()
         debezium_jars()
         console.print("starting Kafka and PostgreSQL …")
         with local_stack(throughput=True) as stack:
             let_decode(stack)
-            figures = asyncio.run(_all(stack, chosen, console))
+            asyncio.run(_all(stack, chosen, console, collected))
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyboardInterrupt:
+        console.print("ended early")
+    if not collected:
+        return 130
+    figures = side_by_side(collected)
     console.print(table(figures))
     console.print(f"kept in {keep(figures, '-peers')}")
     return 0
 
 
-async def _all(stack: Stack, chosen: argparse.Namespace, console: Console) -> list[Figure]:
+async def _all(stack: Stack, chosen: argparse.Namespace, console: Console, collected: Collected) -> None:
     """Every contestant in turn, and then again: what else the machine does meets all of them."""
     sizes = Sizes(chosen.rows, chosen.seconds, chosen.per_second)
-    collected = defaultdict[tuple[str, str, str], list[float]](list)
     async with backlog(stack, "bench_peers") as ours, captured(ours) as theirs:
         console.print("starting Kafka Connect twice …")
         async with started(stack, theirs, (DEFAULT, TUNED)) as debeziums:
@@ -74,7 +82,6 @@ async def _all(stack: Stack, chosen: argparse.Namespace, console: Console) -> li
                             found |= await _told(stack, ours, rate, sizes.seconds)
                     for (what, unit), value in found.items():
                         collected[what, unit, contestant.name].append(value)
-    return side_by_side(collected)
 
 
 def _tell(console: Console, who: str, what: str) -> None:
@@ -93,7 +100,7 @@ async def _told(stack: Stack, ours: Backlog, per_second: int, seconds: int) -> M
     }
 
 
-def side_by_side(collected: dict[tuple[str, str, str], list[float]]) -> list[Figure]:
+def side_by_side(collected: Collected) -> list[Figure]:
     """The figures, those of one kind below each other."""
     kinds = list(dict.fromkeys((what, unit) for what, unit, _ in collected))
     return [

@@ -48,8 +48,9 @@ class Variant:
 #: nothing but what has to be said; the heap is that of Kafka's `connect-standalone` script
 DEFAULT = Variant("Debezium, default", ("-Xms256M", "-Xmx2G"))
 
-#: Larger batches and a queue several times their size, as its documentation has them for more throughput, a short wait
-#: for a batch to fill, a heap that neither grows nor shrinks, and the producer's settings that our relay has.
+#: Its documentation names these settings, and asks for a queue that is larger than a batch; it gives no values. So:
+#: four times the default's batch and queue, a wait for a batch to fill that no event notices, a heap that neither grows
+#: nor shrinks, and the producer's settings that our relay has.
 TUNED = Variant(
     "Debezium, tuned",
     ("-Xms512M", "-Xmx512M"),

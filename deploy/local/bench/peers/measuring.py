@@ -13,14 +13,14 @@ from deploy.local.bench.peers.contestants import Contestant
 from deploy.local.bench.peers.likeness import expect_likeness
 from deploy.local.bench.programs import cpu_seconds, printed
 from deploy.local.bench.reading import latencies, reached, reader
-from deploy.local.bench.relaying import PER_SECOND, SETTLE
+from deploy.local.bench.relaying import PER_SECOND
 from deploy.local.stack import Stack
 
 #: measured between these parts of the rows, so that neither the start nor the last small batch counts
 _FROM, _UNTIL = 0.1, 0.9
 #: a backlog comes of many small transactions, and a reader of the log has to put each of them together
 ROWS_A_TRANSACTION = 100
-#: in which single events come that no percentile counts: whoever has just begun is still finding its way
+#: in which single events come that are not counted
 UNMEASURED_SECONDS = 3
 _LOOK_EVERY = 0.05
 
@@ -56,7 +56,9 @@ async def measured(stack: Stack, contestant: Contestant, sizes: Sizes, tell: Cal
         tell(f"a backlog of {sizes.rows:,}")
         figures = await _drain(stack, contestant, sizes.rows)
         async with contestant.at_work() as process:
-            await asyncio.sleep(SETTLE)
+            tell("single events")
+            # Whoever has just begun is still finding its way: once these have come, it is there.
+            await _live(stack, contestant, process, PER_SECOND, UNMEASURED_SECONDS)
             for per_second in (PER_SECOND, sizes.per_second):
                 tell(f"{per_second} events a second")
                 figures |= await _live(stack, contestant, process, per_second, sizes.seconds)
@@ -94,15 +96,14 @@ async def _live(
     stack: Stack, contestant: Contestant, process: psutil.Process, per_second: int, seconds: int
 ) -> Measured:
     """Let another process write single events, and see when each of them can be read."""
-    outbox, unmeasured = contestant.outbox, per_second * UNMEASURED_SECONDS
-    events = unmeasured + per_second * seconds
+    outbox, events = contestant.outbox, per_second * seconds
     async with reader(outbox) as consumer:
         reading = asyncio.create_task(latencies(consumer, events))
         try:
             cpu, database = cpu_seconds([process]), database_seconds(stack)
             arguments = outbox.dsn, contestant.writes_as, per_second, events
             written = await printed(stack, "peers.writing", *arguments)
-            waits = (await reading)[unmeasured:]
+            waits = await reading
         finally:
             reading.cancel()
         used, database_then = cpu_seconds([process]) - cpu, database_seconds(stack)

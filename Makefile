@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q --require-hashes
 
-.PHONY: help demo test up check bench fuzz faults mutants lock wheel sbom image
+.PHONY: help demo test up check bench bench-peers fuzz faults mutants lock wheel sbom image
 
 help:
 	@echo 'make demo    tell the story end to end on a real Kafka and PostgreSQL, with evidence at each step;'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test    run all tests'
 	@echo 'make check   ruff, mypy --strict, import-linter'
 	@echo 'make bench   measure, and print the figures'
+	@echo 'make bench-peers  measure the relay beside Debezium on the same broker and database; half an hour'
 	@echo 'make fuzz    ask everything of every operation, a quarter of an hour at most; SEED=… repeats a run'
 	@echo 'make faults  kill, stop and cut off everything under load, 100 times, and account for every item; KILLS=… SEED=…'
 	@echo 'make mutants put defects into a copy of the sources, and see that the faults or a test catch each; an hour'
@@ -42,6 +43,9 @@ check: .venv/.ready
 
 bench: .venv/.ready
 	@$(BIN)/python -m deploy.local.bench
+
+bench-peers: .venv/.ready
+	@$(BIN)/python -m deploy.local.bench.peers
 
 fuzz: .venv/.ready
 	@$(BIN)/python -m deploy.local.fuzz $(if $(SEED),--seed $(SEED))

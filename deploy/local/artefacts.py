@@ -1,7 +1,8 @@
-"""Kafka's Java artefacts in the user's cache: fetched once through jgo, each checked against its SHA-256 sum.
+"""Java artefacts in the user's cache: fetched once through jgo, each checked against its SHA-256 sum.
 
-`kafka-4.3.1.sha256` lists what `org.apache.kafka:kafka_2.13:4.3.1` (and `org.slf4j:slf4j-simple`, so that the broker
-can log) resolve to, as paths in a Maven repository; it is the lock file of the broker.
+A list of sums is the lock file of what runs on it. `kafka-4.3.1.sha256` lists what
+`org.apache.kafka:kafka_2.13:4.3.1` (and `org.slf4j:slf4j-simple`, so that the broker can log) resolve to, as paths in
+a Maven repository; `bench/peers` has another list, of what it measures.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ def user_cache() -> Path:
 
 
 def kafka_jars(cache: Path | None = None, sums_file: Path = SUMS, fetch: Fetch | None = None) -> list[Path]:
-    """Return the broker's class path, fetching it with a progress bar where the cache has none.
+    """Return the broker's class path, as `jars_of` does."""
+    return jars_of(sums_file, f"Apache Kafka {KAFKA_VERSION} (44 MB, once)", cache, fetch)
+
+
+def jars_of(sums_file: Path, what: str, cache: Path | None = None, fetch: Fetch | None = None) -> list[Path]:
+    """Return the class path that a list of sums names, fetching it where the cache has none; the bar says `what`.
 
     Raises ArtefactRefusedError when a file is not what the repository's sums expect, and StackUnavailableError when
     no Maven repository serves it.
@@ -57,7 +63,7 @@ def kafka_jars(cache: Path | None = None, sums_file: Path = SUMS, fetch: Fetch |
         # The kernel drops this lock with the process that holds it: a killed starter leaves nothing locked.
         with _only_one(cache / f"{sums_file.stem}.lock"):
             if not kept.exists():
-                _fetch_all(sums, kept, fetch or _from_maven)
+                _fetch_all(sums, kept, what, fetch or _from_maven)
     jars = {path: kept / path.name for path in sums}
     with ThreadPoolExecutor(_PARALLEL) as pool:
         list(pool.map(lambda item: check_sum(item[1], sums[item[0]]), jars.items()))
@@ -91,7 +97,7 @@ def _only_one(lock_file: Path) -> Iterator[None]:
         yield
 
 
-def _fetch_all(sums: Mapping[PurePosixPath, str], kept: Path, fetch: Fetch) -> None:
+def _fetch_all(sums: Mapping[PurePosixPath, str], kept: Path, what: str, fetch: Fetch) -> None:
     """Fetch into a temporary directory beside `kept` and rename it: what bears the name is complete."""
     for abandoned in kept.parent.glob(f"{kept.name}.part-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
@@ -101,7 +107,7 @@ def _fetch_all(sums: Mapping[PurePosixPath, str], kept: Path, fetch: Fetch) -> N
         jars.mkdir()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(_PARALLEL) as pool:
-            task = progress.add_task(f"Fetching Apache Kafka {KAFKA_VERSION} (44 MB, once)", total=len(sums))
+            task = progress.add_task(f"Fetching {what}", total=len(sums))
             for path in pool.map(lambda path: _fetch_one(path, sums[path], part, fetch), sums):
                 path.replace(jars / path.name)
                 progress.advance(task)

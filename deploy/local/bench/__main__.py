@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import platform
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
-import psutil
 from rich.console import Console
-from rich.table import Table
 
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.backlogs import backlog, isolation
@@ -30,10 +23,10 @@ from deploy.local.bench.floods import REFUSED, flood
 from deploy.local.bench.idle import idle
 from deploy.local.bench.limits import limits
 from deploy.local.bench.overhead import overhead
-from deploy.local.bench.plots import plots
 from deploy.local.bench.recovery import recovery
 from deploy.local.bench.relay import ROWS, WAITING, Sizes, relay
 from deploy.local.bench.requests import requests
+from deploy.local.bench.results import keep, table
 from deploy.local.bench.starts import starts
 from deploy.local.demo.upstream import upstream_of
 from deploy.local.errors import ProcessFailedError, StackUnavailableError
@@ -41,9 +34,6 @@ from deploy.local.services import RunningSystem, running_system
 from deploy.local.stack import Stack, local_stack
 from shared.kit.kafka import Kafka
 
-RESULTS = Path("bench-results")
-#: whose versions are told with the figures
-LIBRARIES = ("aiokafka", "asyncpg", "confluent-kafka", "fastapi", "faststream", "pydantic", "sqlalchemy")
 #: these need Kafka and PostgreSQL alone, and have them to themselves
 OF_THE_STACK = ("relay", "consumers")
 OF_THE_SYSTEM = (
@@ -87,8 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    console.print(_table([figure for figures in measured.values() for figure in figures]))
-    console.print(f"kept in {_keep(measured)}")
+    console.print(table([figure for figures in measured.values() for figure in figures]))
+    console.print(f"kept in {keep(measured)}")
     return 0
 
 
@@ -140,38 +130,6 @@ async def _measured(
         console.print(f"{name}, {runs} times …")
         measured[name] = await measurements[name]()
     return measured
-
-
-def _table(figures: Sequence[Figure]) -> Table:
-    table = Table(title="median of the repetitions; absolute figures are this machine's")
-    for column in ("what", "median", "spread", "limit", "the limit is"):
-        table.add_column(column, justify="left" if column in {"what", "the limit is"} else "right")
-    for figure in figures:
-        table.add_row(*figure.row())
-    return table
-
-
-def _keep(measured: Mapping[str, Sequence[Figure]]) -> Path:
-    folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    folder.mkdir(parents=True)
-    machine = {
-        "processors": psutil.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
-    figures = [
-        {"measurement": name, **vars(figure), "median": figure.median}
-        for name, figures in measured.items()
-        for figure in figures
-    ]
-    settings = {"arguments": sys.argv[1:]}
-    document = {"machine": machine, "settings": settings, "figures": figures}
-    (folder / "figures.json").write_text(json.dumps(document, indent=2))
-    for name, picture in plots(measured).items():
-        (folder / name).write_bytes(picture)
-    return folder
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,6 +26,7 @@ GROUP = "bench.effects"
 SOURCE = "/bench"
 ACCOUNTS = 1000
 PAYLOAD_BYTES = 400
+PAYLOAD = orjson.dumps({"filler": "x" * (PAYLOAD_BYTES - len('{"filler":""}'))})
 
 #: Every row has an account of its turn, headers as an event's and a payload of one length: a JSON text, as bytes. Where
 #: traces are wanted each row is of a trace of its own, and one in so many of these is recorded.
@@ -64,16 +65,22 @@ class Backlog:
         """Where the events go."""
         return [TopicPartition(self.kafka.physical(ORDERS_EVENTS.name), n) for n in range(DEFAULT_PARTITIONS)]
 
-    async def fill(self, rows: int, *, recorded_one_in: int = 0) -> None:
-        """Let `rows` more events wait; they are of traces where one in so many is to be recorded."""
+    async def fill(self, rows: int, at_once: int = _ROWS_AT_ONCE) -> None:
+        """Let `rows` more events wait, written in transactions of at most `at_once`."""
+        await self._fill(rows, at_once, recorded_one_in=0)
+
+    async def fill_traced(self, rows: int, recorded_one_in: int) -> None:
+        """As above, each of a trace of its own, of which one in so many is recorded; 0 is of none."""
+        await self._fill(rows, _ROWS_AT_ONCE, recorded_one_in=recorded_one_in)
+
+    async def _fill(self, rows: int, at_once: int, *, recorded_one_in: int) -> None:
         keys = [str(uuid4()) for _ in range(ACCOUNTS)]
         shards = [partition_of(key, DEFAULT_PARTITIONS) % SHARDS for key in keys]
-        payload = orjson.dumps({"filler": "x" * (PAYLOAD_BYTES - len('{"filler":""}'))})
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        for first in range(0, rows, _ROWS_AT_ONCE):
-            count = min(_ROWS_AT_ONCE, rows - first)
+        for first in range(0, rows, at_once):
+            count = min(at_once, rows - first)
             client, topic = str(uuid4()), ORDERS_EVENTS.name
-            await self.pool.execute(FILL, topic, keys, shards, payload, client, now, count, recorded_one_in)
+            await self.pool.execute(FILL, topic, keys, shards, PAYLOAD, client, now, count, recorded_one_in)
         await self.pool.execute("ANALYZE outbox")
 
     async def clear(self) -> None:

@@ -13,7 +13,8 @@ import psutil
 from deploy.local.bench.backlog import Backlog, backlog
 from deploy.local.bench.bare import PATH
 from deploy.local.bench.figures import Figure
-from deploy.local.bench.relay import FROM, UNTIL, reached
+from deploy.local.bench.reading import reached
+from deploy.local.bench.relay import FROM, UNTIL
 from deploy.local.bench.subscribers import DISPATCHER, Subscriber, cpu_seconds, sink, subscriber
 from deploy.local.demo.upstream import Upstream
 from deploy.local.services import RunningSystem, ServiceProcess
@@ -142,7 +143,7 @@ async def _relayed(outbox: Backlog, relaying: ServiceProcess, way: Way) -> Stret
     await outbox.fill(_WARM_UP)
     await _empty(outbox)
     before = await outbox.readable()
-    await outbox.fill(ROWS, recorded_one_in=way.recorded_one_in)
+    await outbox.fill_traced(ROWS, way.recorded_one_in)
     first, began, cpu = await reached(outbox, before + ROWS * FROM, processes)
     async with _fetched(relaying, way):
         last, ended, cpu_then = await reached(outbox, before + ROWS * UNTIL, processes)

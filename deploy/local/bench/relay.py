@@ -1,21 +1,17 @@
 """The relay beside its own producer: rate from a backlog, also a very long one; the time a single event takes; idle."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from statistics import median
 
-import psutil
-from aiokafka import AIOKafkaConsumer
-
 from deploy.local.bench.backlog import Backlog, backlog
 from deploy.local.bench.figures import Figure, percentile
 from deploy.local.bench.programs import cpu_seconds, printed, program
+from deploy.local.bench.reading import latencies, reached, reader
 from deploy.local.bench.relaying import PER_SECOND, SETTLE, database_of, write
 from deploy.local.stack import Stack
-from shared.contracts import OrderPlaced
 
 ROWS = 200_000
 WAITING = 5_000_000
@@ -24,8 +20,6 @@ IDLE_SECONDS = 10.0
 
 #: measured between these parts of the rows, so that neither the start nor the last small batch counts
 FROM, UNTIL = 0.1, 0.9
-_GIVE_UP = 600.0
-_LOOK_EVERY = 0.02
 
 
 @dataclass(frozen=True)
@@ -103,28 +97,20 @@ async def _relayed(stack: Stack, outbox: Backlog, rows: int, *, relays: int) -> 
     return Relayed((last - first) / (ended - began), (cpu_then - cpu) / (last - first) * 1_000_000)
 
 
-async def reached(outbox: Backlog, wanted: float, processes: list[psutil.Process]) -> tuple[int, float, float]:
-    """How many records are readable once they are at least `wanted`, when that was, and the relays' processor time."""
-    async with asyncio.timeout(_GIVE_UP):
-        while (readable := await outbox.readable()) < wanted:  # noqa: ASYNC110 -- the topic tells nobody
-            await asyncio.sleep(_LOOK_EVERY)
-    return readable, time.monotonic(), cpu_seconds(processes)
-
-
 async def _single_events(stack: Stack, outbox: Backlog, runs: int) -> list[Figure]:
     """Written by the relay's own process, which tells it, and by another one, whose rows it has to look for."""
     arguments = outbox.dsn, outbox.kafka.bootstrap, outbox.kafka.prefix
     own, others, shares = [], [], []
     for _ in range(runs):
-        async with program(stack, "relaying", *arguments, ORDERS):
-            own.append(await _latencies(outbox))
+        async with reader(outbox) as consumer, program(stack, "relaying", *arguments, ORDERS):
+            own.append(await latencies(consumer, ORDERS))
         async with program(stack, "relaying", *arguments) as process:
             await asyncio.sleep(SETTLE)
             database = database_of(outbox.dsn)
-            reading = asyncio.create_task(_latencies(outbox))
-            await asyncio.sleep(1)  # the reader stands at the topic's end by then
-            await write(database, ORDERS)
-            others.append(await reading)
+            async with reader(outbox) as consumer:
+                reading = asyncio.create_task(latencies(consumer, ORDERS))
+                await write(database, ORDERS)
+                others.append(await reading)
             await database.close()
             await asyncio.sleep(SETTLE)
             before = cpu_seconds([process])
@@ -144,21 +130,3 @@ def _percentiles(name: str, runs: list[list[float]]) -> list[Figure]:
         Figure(f"{name}: p50", "ms", p50s, limit=10, limit_is="promised"),
         Figure(f"{name}: p99", "ms", p99s, limit=25, limit_is="promised"),
     ]
-
-
-async def _latencies(outbox: Backlog) -> list[float]:
-    """Seconds from the time that an order names as its own, taken before its transaction, until it could be read."""
-    kafka, latencies = outbox.kafka, list[float]()
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, isolation_level="read_committed")
-    await consumer.start()
-    try:
-        consumer.assign(outbox.partitions)
-        await consumer.seek_to_end(*outbox.partitions)
-        async with asyncio.timeout(_GIVE_UP):
-            while len(latencies) < ORDERS:
-                for records in (await consumer.getmany(timeout_ms=1000)).values():
-                    placed = [OrderPlaced.model_validate_json(record.value).created_at for record in records]
-                    latencies += [time.time() - at.timestamp() for at in placed]
-        return latencies
-    finally:
-        await consumer.stop()

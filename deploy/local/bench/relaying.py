@@ -1,11 +1,13 @@
 """A process that relays, with the kit's own code, on the database and topics that it is told; it may write as well.
 
-Run as `python -m deploy.local.bench.relaying DSN BOOTSTRAP PREFIX [ORDERS]`: with a number it also writes so many.
+Run as `python -m deploy.local.bench.relaying DSN BOOTSTRAP PREFIX [ORDERS [PER_SECOND]]`: with a number it also
+writes so many.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 from uuid import uuid4
@@ -34,21 +36,26 @@ def database_of(dsn: str) -> Database:
     return Database(async_url(dsn), Outbox(SOURCE, DEFAULT_PARTITIONS), application="bench")
 
 
-async def write(database: Database, orders: int) -> None:
-    """Write that many orders' events, 50 a second, each in a transaction of its own."""
+async def write(database: Database, orders: int, per_second: int = PER_SECOND) -> None:
+    """Write that many orders' events, so many a second, each in a transaction of its own."""
     began = time.monotonic()
-    for number in range(orders):
-        await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
-        async with database.unit_of_work(Cause(new_id(), "bench")) as work:
-            work.publish(an_order(uuid4()))
+    writers = math.ceil(per_second / PER_SECOND)
+
+    async def every_so_many(first: int) -> None:
+        for number in range(first, orders, writers):
+            await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
+            async with database.unit_of_work(Cause(new_id(), "bench")) as work:
+                work.publish(an_order(uuid4()))
+
+    await asyncio.gather(*map(every_so_many, range(writers)))
 
 
-async def _relay(dsn: str, bootstrap: str, prefix: str, orders: str = "0") -> None:
+async def _relay(dsn: str, bootstrap: str, prefix: str, orders: str = "0", per_second: str = str(PER_SECOND)) -> None:
     database = database_of(dsn)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Relay(database, Kafka(bootstrap, prefix, client_id="bench"), "bench").run(lambda: None))
         await asyncio.sleep(SETTLE)
-        await write(database, int(orders))
+        await write(database, int(orders), int(per_second))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from shared.contracts import (
 )
 from shared.kit.barrier import ReadBarrier
 from shared.kit.received import Received
-from shared.kit.subscriber import Subscriber
+from shared.kit.subscriber import RefusedEvents, Subscriber
 from shared.kit.unit_of_work import UnitOfWork
 
 #: tells the delivery worker of this process that there is something to send for these subscriptions
@@ -95,10 +95,11 @@ def rebalancings_subscriber(barrier: ReadBarrier, wake: Wake, stopped: Stopped =
     @subscriber.on(
         RebalancingOrderCreated, RebalancingOrderProcessingStarted, RebalancingOrderFilled, RebalancingOrderCancelled
     )
-    async def on_rebalancing_event(work: UnitOfWork, messages: Sequence[Received[Any]]) -> None:
+    async def on_rebalancing_event(work: UnitOfWork, messages: Sequence[Received[Any]]) -> RefusedEvents:
         happenings = [_happening_in(received) for received in messages]
-        told = await use_cases.plan_behind_the_gate(work, happenings, stopped)
+        told, foreign = await use_cases.plan_behind_the_gate(work, happenings, stopped)
         work.once_committed(partial(wake, told))
+        return [(messages[place], use_cases.AccountOfAnotherClient()) for place in foreign]
 
     return subscriber
 

@@ -141,18 +141,25 @@ class Consumer:
         events = [item for item in batch if isinstance(item, Received) and not _is_command(item)]
         understood = [item for item in batch if isinstance(item, Received)]
         await self.subscriber.before(understood)
+        refused_events: list[tuple[Received[Any], Refused]] = []
         async with self.database.unit_of_work() as work:
             await self.subscriber.locks(work, understood)
             fresh = await self._fresh(work, events)
             reached(Boundary.INBOX_WRITTEN)
             refused = await answer_all(work, self.subscriber, commands)
             for turn in self.subscriber.in_turns(fresh):
-                await turn.handler(work, turn.messages)
+                refused_events += await turn.handler(work, turn.messages) or ()
+            if refused_events:
+                await inbox.forget(work.connection, self.subscriber.group, [event for event, _ in refused_events])
             await self._shut(work, whole or batch)
             known = {where: self._stored[where] for where in positions if where in self._stored}
             await advance(work.connection, self.subscriber.group, positions, known)
         self._refused_in_hand += refused
         self._stored.update(positions)
+        # Behind the commit, which nothing of theirs is in: a process that dies here meets them again.
+        for event, refusal in refused_events:
+            self._count(Fate.PARK, 1)
+            await self._park(event, "refused", _why(refusal), attempts=1)
 
     async def _fresh(self, work: UnitOfWork, events: Sequence[Received[Any]]) -> Sequence[Received[Any]]:
         # Copies are applied by revision, which turns away copies of messages of any age.
@@ -211,7 +218,7 @@ class Consumer:
             await self._not_now(fault)
         if fate is Fate.PARK:
             reason = "refused" if isinstance(fault, Refused) else "out_of_patience"
-            await self._park(item, reason, f"{type(fault).__name__}: {fault}", attempts)
+            await self._park(item, reason, _why(fault), attempts)
             return True
         await asyncio.sleep(delay_after(attempts))
         return False
@@ -237,3 +244,7 @@ class Consumer:
 
 def _is_command(item: Taken) -> bool:
     return isinstance(item, BadCommand) or (isinstance(item, Received) and isinstance(item.body, Command))
+
+
+def _why(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}"

@@ -34,6 +34,16 @@ _FIRST_TIME = text(
     """
 )
 
+_FORGET = text(
+    """
+    DELETE FROM inbox
+    USING unnest(CAST(:clients AS uuid[]), CAST(:sources AS text[]), CAST(:ids AS text[]),
+                 CAST(:times AS timestamptz[])) AS refused(client_id, source, id, time)
+    WHERE inbox.consumer = :consumer AND inbox.client_id = refused.client_id AND inbox.source = refused.source
+      AND inbox.id = refused.id AND inbox.time = refused.time
+    """
+)
+
 _PARTITIONS = text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'inbox'::regclass")
 
 
@@ -43,17 +53,7 @@ async def first_time(
     """Those of `received` that this consumer has not taken before, each once, in their order."""
     if not received:
         return []
-    envelopes = [each.envelope for each in received]
-    found = await connection.execute(
-        _FIRST_TIME,
-        {
-            "consumer": consumer,
-            "clients": [envelope.client_id for envelope in envelopes],
-            "sources": [envelope.source for envelope in envelopes],
-            "ids": [envelope.id for envelope in envelopes],
-            "times": [envelope.time for envelope in envelopes],
-        },
-    )
+    found = await connection.execute(_FIRST_TIME, _identities(consumer, received))
     new = {tuple(row) for row in found}
     fresh = []
     for each in received:
@@ -62,6 +62,22 @@ async def first_time(
             new.remove(identity)
             fresh.append(each)
     return fresh
+
+
+async def forget(connection: AsyncConnection, consumer: str, received: Sequence[Received[Any]]) -> None:
+    """Have it that these were not taken: one that comes again, from where it was parked for example, is new."""
+    await connection.execute(_FORGET, _identities(consumer, received))
+
+
+def _identities(consumer: str, received: Sequence[Received[Any]]) -> dict[str, Any]:
+    envelopes = [each.envelope for each in received]
+    return {
+        "consumer": consumer,
+        "clients": [envelope.client_id for envelope in envelopes],
+        "sources": [envelope.source for envelope in envelopes],
+        "ids": [envelope.id for envelope in envelopes],
+        "times": [envelope.time for envelope in envelopes],
+    }
 
 
 def too_old(time: datetime, now: datetime) -> bool:

@@ -13,8 +13,11 @@ from .received import BadCommand, LostKey, Received
 from .refusals import Refused
 from .unit_of_work import UnitOfWork
 
-#: takes messages of its types in order; one transaction holds them all
-EventHandler = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[None]]
+#: events that will not be done, each with the reason
+RefusedEvents = Sequence[tuple[Received[Any], Refused]]
+#: Takes messages of its types in order; one transaction holds them all. It may answer those that it refuses and has
+#: done nothing with: they are parked, and their neighbours take effect. One that it raises for is looked for among all.
+EventHandler = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[RefusedEvents | None]]
 #: takes one command; answers the resource for the reply, or raises Refused
 CommandHandler = Callable[[UnitOfWork, Received[Any]], Awaitable[dict[str, Any] | None]]
 #: locks the rows of the keys that a batch will write events for, in the order that everybody keeps

@@ -65,7 +65,9 @@ def check_takes_orders(account: AccountCopy | None, client_id: UUID, named_versi
     if account is not None and not account.is_trustworthy_to(client_id):
         raise AccountNotTrustworthy
     if account is None or not account.belongs_to(client_id):
-        raise AccountNotFound
+        # Who names a version was told of it, so that the account is there, and only not heard of here yet. Of another
+        # client's account the same is said.
+        raise AccountNotFound if named_version is None else ConfigurationNotKnownYet
     if account.type is not AccountType.PORTFOLIO:
         raise AccountCannotTakeOrders
     if named_version is not None:

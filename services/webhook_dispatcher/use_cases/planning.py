@@ -47,24 +47,28 @@ async def plan_deliveries(work: UnitOfWork, happenings: Sequence[Happening]) -> 
 
 async def plan_behind_the_gate(
     work: UnitOfWork, happenings: Sequence[Happening], stopped: Stopped = told_to_nobody
-) -> set[UUID]:
+) -> tuple[set[UUID], list[int]]:
     """Plan rebalancing events, on configurations that a deletion cannot change before this is committed (P5).
 
-    Answers for which subscriptions. Raises AccountOfAnotherClient, and ConfigurationNotKnownError for a version that is
-    not known yet.
+    Answers for which subscriptions, and the places of those that are refused, since their account is another client's.
+    Raises ConfigurationNotKnownError for a version that is not known yet.
     """
     accounts = [each.account_id for each in happenings if each.account_id is not None]
     gates = await storage.gates_of(work.connection, accounts)
-    _check_owners(happenings, await storage.owners_of(work.connection, accounts))
+    foreign = _foreign_among(happenings, await storage.owners_of(work.connection, accounts))
+    own = [each for place, each in enumerate(happenings) if place not in foreign]
     told = once_committed(work, stopped)
-    return await _plan(work, happenings, lambda happening: _decided(happening, gates), gated=True, stopped=told)
+    planned = await _plan(work, own, lambda happening: _decided(happening, gates), gated=True, stopped=told)
+    return planned, sorted(foreign)
 
 
-def _check_owners(happenings: Sequence[Happening], owners: dict[UUID, UUID]) -> None:
+def _foreign_among(happenings: Sequence[Happening], owners: dict[UUID, UUID]) -> set[int]:
     # An account that nobody has announced has no configuration either: the gate stops its events.
-    for each in happenings:
-        if each.account_id in owners and owners[each.account_id] != each.client_id:
-            raise AccountOfAnotherClient
+    return {
+        place
+        for place, each in enumerate(happenings)
+        if each.account_id in owners and owners[each.account_id] != each.client_id
+    }
 
 
 def _decided(happening: Happening, gates: dict[UUID, Gate]) -> Decided:

@@ -26,8 +26,9 @@ from shared.kit.parking import Parked, Parking, _pieces
 from shared.kit.projections import Positions
 from shared.kit.received import Origin, Received
 from shared.kit.redrive import redrive
+from shared.kit.refusals import Conflict
 from shared.kit.skipping import NotSkippedError, Skipped, skip
-from shared.kit.subscriber import Subscriber
+from shared.kit.subscriber import RefusedEvents, Subscriber
 from shared.kit.unit_of_work import Database, UnitOfWork
 from tests.conftest import PARTITIONS, eventually
 
@@ -113,6 +114,36 @@ async def test_a_message_that_keeps_failing_is_parked_and_its_neighbours_are_don
     assert bad not in await taken(database)
     assert (entry["parked-reason"], entry["parked-attempts"]) == ("out_of_patience", "3")
     assert "a defect of ours" in entry["parked-detail"]
+
+
+async def test_events_that_a_handler_refuses_are_parked_and_their_neighbours_stay_one_batch(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    orders = orders_over_all_partitions()
+    refused = {order.id for order in orders[::7]}
+
+    @taker.subscriber.on(OrderPlaced)
+    async def on_order_placed(work: UnitOfWork, messages: Sequence[Received[Any]]) -> RefusedEvents:
+        await taker.on_order_placed(work, [each for each in messages if each.body.id not in refused])
+        return [(each, Conflict("it is not wanted")) for each in messages if each.body.id in refused]
+
+    await send(kafka, *orders)
+    async with consuming(kafka, database, taker.subscriber):
+        await all_taken(database, [order.id for order in orders if order.id not in refused])
+        entries = await eventually(lambda: all_parked(kafka, len(refused)))
+        assert sum(taker.batches) == len(orders) - len(refused), "nothing was handed over a second time"
+        assert {(entry["parked-reason"], entry["parked-attempts"]) for entry in entries} == {("refused", "1")}
+        # They were not taken: wanted now, they come back as something new.
+        redriven, refused = refused, set()
+        assert await redrive(kafka, GROUP) == len(redriven)
+        await all_taken(database, [order.id for order in orders])
+
+    assert await taken(database) == Counter(order.id for order in orders)
+
+
+async def all_parked(kafka: Kafka, count: int) -> list[dict[str, str]]:
+    entries = await parked(kafka)
+    return entries if len(entries) == count else []
 
 
 async def test_a_message_that_came_twice_is_taken_once_within_a_batch_and_across_restarts(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +12,8 @@ from services.webhook_dispatcher.storage import Capacity, ConfigurationCopy
 from shared.contracts import CONFIGURATIONS_EVENTS
 from shared.kit.received import LostKey, Origin
 from tests.conftest import eventually
-from tests.unit.webhook_dispatcher.messages import configured, deleted, rebalancing
+from tests.integration.order_service.statements import counted
+from tests.unit.webhook_dispatcher.messages import account_created, configured, deleted, rebalancing
 
 from .receiver import Receiver, after, status
 from .test_delivery import arrived, settled
@@ -213,6 +214,21 @@ async def test_an_event_for_another_clients_account_is_refused(world: World, sub
     assert await stranger.deliveries() == []
     assert stranger.rebalancings.counts["parked: refused"] == 1
     await stranger.close()
+
+
+@pytest.mark.usefixtures("subscribed")
+async def test_events_for_another_clients_account_leave_the_others_of_their_batch_one_plan(world: World) -> None:
+    mine, theirs = await world.an_account(), uuid4()
+    await world.applied(world.told(account_created(theirs), client_id=World.another_client()))
+    with counted(world.database) as statements:
+        await world.rebalanced(*(rebalancing(theirs if n % 5 == 0 else mine) for n in range(50)))
+        together = len(statements)
+
+    assert len(await world.deliveries()) == 40
+    assert world.rebalancings.counts["parked: refused"] == 10
+    with counted(world.database) as statements:
+        await world.rebalanced(*(rebalancing(mine) for _ in range(50)))
+    assert together == len(statements) + 1, "one more, which forgets that the refused ones were taken"
 
 
 async def test_an_event_of_a_version_that_is_not_known_yet_is_tried_for_a_moment_and_parked(

@@ -77,6 +77,20 @@ def test_other_accounts_take_none(account: AccountCopy | None, refusal: type[Exc
         check_takes_orders(account, CLIENT, None)
 
 
+@pytest.mark.parametrize(
+    "account",
+    [
+        None,
+        AccountCopy(ACCOUNT),
+        AccountCopy(ACCOUNT, client_id=CLIENT, configured=True, configuration_version=3),
+        an_account(client_id=STRANGER),
+    ],
+)
+def test_an_account_whose_version_is_named_is_never_said_not_to_be_there(account: AccountCopy | None) -> None:
+    with pytest.raises(ConfigurationNotKnownYet):
+        check_takes_orders(account, CLIENT, 3)
+
+
 def test_a_version_that_is_named_must_be_the_present_one() -> None:
     with pytest.raises(ConfigurationOutdated):
         check_takes_orders(an_account(), CLIENT, 2)

@@ -79,13 +79,16 @@ async def test_a_client_that_somebody_knows_already_is_made_once_and_its_secret_
     assert (answer.status, answer.body["scope"]) == (200, "ops:admin")
 
 
+UNKNOWN = "5f6e2c1a-0d5b-4a2e-9a57-3c1f6f3f1b7e"
+
+
 @pytest.mark.parametrize(
     ("client_id", "secret", "names", "status", "said"),
     [
         ("console", "x" * 43, 1, 1, "A client's id is a UUID, and its secret as long as ours are"),
-        (str(uuid4()), "x" * 42, 1, 1, "A client's id is a UUID, and its secret as long as ours are"),
-        (str(uuid4()), "x" * 43, 2, 2, "takes one --name"),
-        (str(uuid4()), None, 1, 1, "portfolio_bus_client_secret cannot be read (No such file or directory)."),
+        (UNKNOWN, "x" * 42, 1, 1, "A client's id is a UUID, and its secret as long as ours are"),
+        (UNKNOWN, "x" * 43, 2, 2, "takes one --name"),
+        (UNKNOWN, None, 1, 1, "portfolio_bus_client_secret cannot be read (No such file or directory)."),
     ],
 )
 async def test_a_known_client_that_is_unfit_is_refused_with_a_sentence(

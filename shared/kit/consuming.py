@@ -159,7 +159,8 @@ class Consumer:
         # Behind the commit, which nothing of theirs is in: a process that dies here meets them again.
         for event, refusal in refused_events:
             self._count(Fate.PARK, 1)
-            await self._park(event, "refused", _why(refusal), attempts=1)
+            with bound_contextvars(**self._log_fields(event)):
+                await self._park(event, "refused", _why(refusal), attempts=1)
 
     async def _fresh(self, work: UnitOfWork, events: Sequence[Received[Any]]) -> Sequence[Received[Any]]:
         # Copies are applied by revision, which turns away copies of messages of any age.

@@ -155,5 +155,19 @@ async def test_a_message_that_is_parked_is_a_span_that_has_failed_and_its_neighb
     spans = {span.trace_id: span for span in traced.collector.spans}
     assert (spans[FIRST].failed, spans[FIRST].attributes["messaging.kafka.offset"]) == (False, good.offset)
     assert (spans[SECOND].failed, spans[SECOND].attributes["error.type"]) == (True, "refused")
+    assert [line["trace_id"] for line in lines if line["event"] == "message parked"] == [SECOND, SECOND]
+
+
+async def test_a_batch_that_fails_belongs_to_its_trace_and_one_of_several_to_none(world: World, traced: Traced) -> None:
+    account_id = await world.an_account()
+    good = under(FIRST, world.told(rebalancing(account_id)))
+    bad = under(SECOND, world.told(rebalancing(account_id, 2)))
+    consumer = Consumer(world.rebalancings.subscriber, world.database, world.service.kafka, traced.tracer)
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        await consumer.take([world.record(bad)], {})
+        await consumer.take([world.record(good), world.record(bad.again())], {})
+    await consumer.parking.close()
+    await traced.tracer.close()
+
     failed = [line.get("trace_id") for line in lines if line["event"].startswith("batch failed")]
-    assert failed == [SECOND, None], "a batch of several traces belongs to none of them"
+    assert failed == [SECOND, None]

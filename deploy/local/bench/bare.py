@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fastapi import APIRouter
 
-from shared.kit.command_line import in_loop
-from shared.kit.service import Role, Service, run
+from deploy.local.instead import run_changed
+from shared.kit.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,14 +108,10 @@ def _switch_of(bare: Bare) -> APIRouter:
 def _main(name: str, *options: str) -> None:
     bare = switchable(name)
 
-    def build(settings: Any) -> Service:  # noqa: ANN401 -- the settings of a service, which is found by its name
-        service: Service = import_module(f"services.{name}.app").build(settings)
+    def add_the_switch(service: Service) -> None:
         service.routers = [*service.routers, _switch_of(bare)]
-        return service
 
-    settings = import_module(f"services.{name}.settings").Settings
-    migrate = "--migrate" in options
-    in_loop(lambda service: run(service, frozenset(Role)), build, settings, name, migrate=migrate)
+    run_changed(name, add_the_switch, *options)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from statistics import median
 from uuid import UUID
 
 from deploy.local.bench.accounts import Bench
@@ -35,7 +36,7 @@ async def cancellations(bench: Bench, kafka: Kafka, runs: int, orders: int, acco
             f"{accounts:,} deletions by command → the order of each cancelled",
             "s",
             by_commands,
-            limit=sum(from_one) / len(from_one),
+            limit=median(from_one),
             limit_is="as many orders of one account, same run",
         ),
     ]

@@ -20,15 +20,9 @@ async def fan_out(system: RunningSystem, upstream: Upstream, kafka: Kafka, runs:
     async with subscriber(system, upstream, kafka) as receiving:
         for subscriptions in SUBSCRIPTIONS:
             async with _more_like_it(receiving, subscriptions - 1):
-                rates = [await _per_second(receiving, subscriptions) for _ in range(runs)]
+                rates = [await receiving.per_second(DELIVERIES, of_each=subscriptions) for _ in range(runs)]
             figures.append(Figure(f"deliveries, {subscriptions} for an event, one dispatcher", "/s", rates))
     return figures
-
-
-async def _per_second(receiving: Subscriber, subscriptions: int) -> float:
-    await receiving.publish(DELIVERIES // subscriptions)
-    came = await receiving.came(DELIVERIES)
-    return DELIVERIES / float(came["last"] - came["first"])
 
 
 @asynccontextmanager

@@ -183,10 +183,10 @@ async def _ask(process: ServiceProcess, path: str) -> None:
 @asynccontextmanager
 async def _fetched(process: ServiceProcess, way: Way) -> AsyncIterator[None]:
     """Have the metrics fetched once meanwhile, where there are any: Prometheus does it every fifteen seconds."""
-    fetching = asyncio.create_task(_ask(process, "/metrics")) if way.measures else None
-    yield
-    if fetching is not None:
-        await fetching
+    async with asyncio.TaskGroup() as tasks:
+        if way.measures:
+            tasks.create_task(_ask(process, "/metrics"))
+        yield
 
 
 def _figures(name: str, one: str, runs: Sequence[Ways]) -> list[Figure]:

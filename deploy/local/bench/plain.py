@@ -6,8 +6,7 @@ Run as `python -m deploy.local.bench.plain` with the service's own environment, 
 from __future__ import annotations
 
 from functools import partial
-from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends
@@ -15,9 +14,9 @@ from pydantic import BaseModel
 from sqlalchemy import event, text
 from structlog.contextvars import get_contextvars
 
+from deploy.local.instead import run_changed
 from shared.kit.auth import Principal, requires
-from shared.kit.command_line import in_loop
-from shared.kit.service import Role, Service, run
+from shared.kit.service import Service
 from shared.kit.unit_of_work import Database
 
 PATH = "/plain"
@@ -51,11 +50,9 @@ def plain_routes(database: Database) -> APIRouter:
     return router
 
 
-def _build(settings: Any) -> Service:  # noqa: ANN401 -- the settings of a service, which is found by its name
-    service: Service = import_module("services.config_service.app").build(settings)
+def _add_the_route(service: Service) -> None:
     service.routers = [*service.routers, plain_routes(service.database)]
     service.opens = [*service.opens, partial(_make_table, service.database)]
-    return service
 
 
 async def _make_table(database: Database) -> None:
@@ -64,5 +61,4 @@ async def _make_table(database: Database) -> None:
 
 
 if __name__ == "__main__":
-    settings = import_module("services.config_service.settings").Settings
-    in_loop(lambda service: run(service, frozenset(Role)), _build, settings, "config_service")
+    run_changed("config_service", _add_the_route)

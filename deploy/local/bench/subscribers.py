@@ -102,9 +102,9 @@ class Subscriber:
                     told["first"], told["last"] = min(told["first"], more["first"]), max(told["last"], more["last"])
         return told
 
-    async def per_second(self, count: int) -> float:
-        """The rate at which so many events come, from the first to the last."""
-        await self.publish(count)
+    async def per_second(self, count: int, *, of_each: int = 1) -> float:
+        """The rate at which so many deliveries come, `of_each` event as many, from the first to the last."""
+        await self.publish(count // of_each)
         came = await self.came(count)
         return count / float(came["last"] - came["first"])
 

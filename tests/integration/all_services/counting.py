@@ -5,8 +5,6 @@
 
 import sys
 from collections import Counter
-from importlib import import_module
-from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -14,8 +12,8 @@ from sqlalchemy import event
 from structlog.contextvars import get_contextvars
 
 import shared.kit.quick_start  # noqa: F401 -- before all that takes long to import
-from shared.kit.command_line import in_loop
-from shared.kit.service import Role, Service, run
+from deploy.local.instead import run_changed
+from shared.kit.service import Service
 from shared.kit.unit_of_work import Database
 
 
@@ -43,16 +41,10 @@ def _counting(database: Database) -> APIRouter:
     return router
 
 
-def _main(name: str, *options: str) -> None:
-    def build(settings: Any) -> Service:
-        service: Service = import_module(f"services.{name}.app").build(settings)
-        service.routers = [*service.routers, _counting(service.database)]
-        return service
-
-    settings = import_module(f"services.{name}.settings").Settings
-    migrate = "--migrate" in options
-    in_loop(lambda service: run(service, frozenset(Role)), build, settings, name, migrate=migrate)
+def _count(service: Service) -> None:
+    service.routers = [*service.routers, _counting(service.database)]
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    name, *options = sys.argv[1:]
+    run_changed(name, _count, *options)

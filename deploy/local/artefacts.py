@@ -60,8 +60,7 @@ def jars_of(sums_file: Path, what: str, cache: Path | None = None, fetch: Fetch 
     kept = cache / sums_file.stem
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        # The kernel drops this lock with the process that holds it: a killed starter leaves nothing locked.
-        with _only_one(cache / f"{sums_file.stem}.lock"):
+        with only_one(cache / f"{sums_file.stem}.lock"):
             if not kept.exists():
                 _fetch_all(sums, kept, what, fetch or _from_maven)
     jars = {path: kept / path.name for path in sums}
@@ -91,7 +90,9 @@ def check_sum(file: Path, expected: str) -> None:
 
 
 @contextmanager
-def _only_one(lock_file: Path) -> Iterator[None]:
+def only_one(lock_file: Path) -> Iterator[None]:
+    """Let one process of the machine in at a time."""
+    # The kernel drops this lock with the process that holds it: a killed starter leaves nothing locked.
     with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import signal
+import tempfile
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,15 +14,17 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from deploy.local.aot_cache import aot_cache
 from deploy.local.artefacts import kafka_jars
 from deploy.local.errors import ProcessFailedError
 from deploy.local.java import find_java
 from deploy.local.loops import completed, together
-from deploy.local.ports import LOOPBACK, somebody_listens
-from deploy.local.processes import Command, Leash, LeashedProcess, wait_until
+from deploy.local.ports import LOOPBACK, free_ports, somebody_listens
+from deploy.local.processes import Command, Leash, LeashedProcess, wait_for, wait_until
 
 _READY_SECONDS = 120.0
 _FORMAT_SECONDS = 60.0
+_TRAINING_SECONDS = 180.0
 _ANSWER_SECONDS = 5
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
@@ -95,9 +98,10 @@ def start_kafka(
     A single broker may have a `guard` beside.
     Every broker may have `detours`; clients that come by the first of one's stay on the first of each.
     `throughput` leaves the JVM its optimising compiler, which is slower to start and faster to run.
+    On a Java that can keep loaded classes, the first start of a machine makes a cache of them first.
     Brokers whose data does not outlast them are killed when the stack ends, the others are asked to end.
     """
-    java = [str(find_java()), *_jvm_flags(kafka_jars(), throughput=throughput)]
+    java = _java(leash, directory, throughput=throughput)
     pairs = zip(ports[::2], ports[1::2], detours or [()] * (len(ports) // 2), strict=True)
     seats = [
         Seat(node_id, port, controller_port, _new_id(), ways, guard)
@@ -105,15 +109,16 @@ def start_kafka(
     ]
     _format(leash, java, directory, seats)
     bootstrap = ",".join(f"{LOOPBACK}:{seat.port}" for seat in seats)
-
-    def ready(broker: LeashedProcess) -> None:
-        wait_until(broker, lambda: brokers_seen(bootstrap) >= len(seats), seconds=_READY_SECONDS)
-
+    ready = partial(_wait_until_seen, bootstrap, len(seats))
     stop = signal.SIGTERM if lasting else signal.SIGKILL
     started = [LeashedProcess(leash, _broker(java, directory, seat, stop), ready) for seat in seats]
     for broker in started:
         broker.wait_ready()
     return bootstrap, started
+
+
+def _wait_until_seen(bootstrap: str, brokers: int, broker: LeashedProcess) -> None:
+    wait_until(broker, lambda: brokers_seen(bootstrap) >= brokers, seconds=_READY_SECONDS)
 
 
 def brokers_seen(bootstrap: str) -> int:
@@ -144,11 +149,32 @@ def _broker(java: Sequence[str], directory: Path, seat: Seat, stop: signal.Signa
     )
 
 
-def _jvm_flags(jars: Sequence[Path], *, throughput: bool) -> list[str]:
-    quick_start = [] if throughput else ["-XX:TieredStopAtLevel=1"]
+def _java(leash: Leash, directory: Path, *, throughput: bool) -> list[str]:
+    """Return the command line up to the name of a class of Kafka's."""
+    java, jars = str(find_java()), kafka_jars()
+    quick, flags = ["-XX:TieredStopAtLevel=1"], _jvm_flags(jars)
+    cache = aot_cache(Path(java), jars, partial(_train, leash, directory, [java, *quick, *flags]))
+    loaded = [f"-XX:AOTCache={cache}"] if cache else []
+    return [java, *loaded, *([] if throughput else quick), *flags]
+
+
+def _train(leash: Leash, directory: Path, java: Sequence[str], cache: Path) -> None:
+    """Run a broker of its own until it serves, and let it write the cache as it ends."""
+    with tempfile.TemporaryDirectory(dir=directory, prefix="training-") as place:
+        port, controller_port = free_ports(2)
+        seat = Seat(1, port, controller_port, _new_id())
+        _format(leash, java, Path(place), [seat])
+        command = _broker([*java, f"-XX:AOTCacheOutput={cache}"], Path(place), seat, signal.SIGKILL)
+        broker = LeashedProcess(leash, command, partial(_wait_until_seen, f"{LOOPBACK}:{port}", 1))
+        broker.wait_ready()
+        broker.send_signal(signal.SIGTERM)
+        wait_for("Kafka's AOT cache", lambda: not broker.alive(), seconds=_TRAINING_SECONDS, log=broker.log)
+
+
+def _jvm_flags(jars: Sequence[Path]) -> list[str]:
     class_path = ":".join(map(str, jars))
     logging = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
-    return ["-Xmx512m", *quick_start, *logging, "-cp", class_path]
+    return ["-Xmx512m", *logging, "-cp", class_path]
 
 
 def _configuration_of(directory: Path, seat: Seat) -> Path:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from prometheus_client import Metric
 
 from shared.contracts import Topic, partition_of
@@ -18,11 +18,11 @@ from shared.contracts import Topic, partition_of
 from .kafka import Kafka
 from .metrics import BARRIER_SECONDS
 from .projections import Positions, applied
+from .stable_offsets import StableOffsets
 from .unit_of_work import Database
 
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05
-_REQUEST_SECONDS = 3.0
 
 #: where the topics end, and how far the keeper has come
 Look = tuple[Positions, Positions]
@@ -55,7 +55,7 @@ class ReadBarrier:
         self._topics = topics
         self._partitions = partitions
         self._whole = {topic.name for topic in whole}
-        self._client: AIOKafkaConsumer | None = None
+        self._stable = StableOffsets(kafka)
         self._asking: asyncio.Task[Look] | None = None
         self._next: asyncio.Task[Look] | None = None
         self._waits = BARRIER_SECONDS.histogram()
@@ -101,9 +101,7 @@ class ReadBarrier:
             task.cancel()
         # They may hold a connection of the database's, which is closed after us.
         await asyncio.gather(*asking, return_exceptions=True)
-        if self._client is not None:
-            await self._client.stop()
-            self._client = None
+        await self._stable.close()
 
     async def _look(self) -> Look:
         """What `_ask` answers, asked after this call began; callers that wait together share one request."""
@@ -119,37 +117,18 @@ class ReadBarrier:
 
     async def _ask(self) -> Look:
         """The last stable offsets, and how far the keeper has come."""
-        client = await self._connected()
         partitions = [
             TopicPartition(self._kafka.physical(topic.name), number)
             for topic in self._topics
             for number in range(self._partitions)
         ]
-        async with asyncio.timeout(_REQUEST_SECONDS):
-            ends = await client.end_offsets(partitions)
+        ends = await self._stable.of(partitions)
         return {(self._kafka.logical(tp.topic), tp.partition): end for tp, end in ends.items()}, await self._applied()
 
     async def _applied(self) -> Positions:
         # Asked each time: a database that was set back has forgotten what it had told.
         async with self._database.reading() as connection:
             return await applied(connection, self._keeper)
-
-    async def _connected(self) -> AIOKafkaConsumer:
-        if self._client is None:
-            # The end that a read-committed consumer is told is the last stable offset.
-            client = AIOKafkaConsumer(
-                **self._kafka.for_aiokafka,
-                isolation_level="read_committed",
-                request_timeout_ms=int(_REQUEST_SECONDS * 1000),
-                enable_auto_commit=False,
-            )
-            try:
-                await client.start()
-            except BaseException:
-                await client.stop()
-                raise
-            self._client = client
-        return self._client
 
     async def _until(self, targets: Positions, known: Positions) -> None:
         pause = _FIRST_PAUSE

@@ -6,10 +6,10 @@ hop along, so that whatever comes of it hangs on that.
 https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from aiokafka import ConsumerRecord
 
@@ -19,7 +19,14 @@ from .producer import Headers
 from .received import Origin, Taken, UnreadableRecord
 from .tracing import Attributes, Kind, Span, Spans, Tracer, sampled_trace_in
 
-Send = Callable[[str, int, str, bytes, Headers], None]
+
+class Send(Protocol):
+    """What puts a message on its way."""
+
+    def __call__(
+        self, topic: str, partition: int, key: str, value: bytes, headers: Headers, *, last: bool = False
+    ) -> None:
+        """The `last` one on its partition, or not."""
 
 
 class Published(Spans):
@@ -31,7 +38,7 @@ class Published(Spans):
         self._tracer = tracer
         self._send = send
 
-    def send(self, topic: str, partition: int, key: str, value: bytes, headers: Headers) -> None:
+    def send(self, topic: str, partition: int, key: str, value: bytes, headers: Headers, *, last: bool = False) -> None:
         """Put a message on its way, under the context of its own hop."""
         parent = headers.get("traceparent")
         if isinstance(parent, str) and sampled_trace_in(parent):
@@ -44,7 +51,7 @@ class Published(Spans):
             span = self._tracer.span(Kind.PRODUCER, f"send {topic}", parent, attributes, since=since)
             self.add(span)
             headers = {**headers, "traceparent": span.traceparent}
-        self._send(topic, partition, key, value, headers)
+        self._send(topic, partition, key, value, headers, last=last)
 
 
 class Handled(Spans):

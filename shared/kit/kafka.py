@@ -82,7 +82,6 @@ class Kafka:
                 "linger.ms": _LINGER_MS,
                 # librdkafka's own would put keys on other partitions than everybody else does.
                 "partitioner": "murmur2_random",
-                "delivery.report.only.error": True,
                 "acks": "all",
             }
         )

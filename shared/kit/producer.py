@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from operator import methodcaller
 from typing import TypeVar
 
-from confluent_kafka import KafkaException, Producer
+from aiokafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class FencedProducer:
         self._configuration = dict(configuration)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=str(configuration["transactional.id"]))
         self._closing = False
+        self._ends: dict[TopicPartition, int] = {}
         self._producer: Producer | None = None
 
     async def start(self, seconds: float = 30.0) -> None:
@@ -55,11 +57,20 @@ class FencedProducer:
 
     def begin(self) -> None:
         """Begin a batch."""
+        self._ends.clear()
         self._started.begin_transaction()
 
-    def send(self, topic: str, partition: int, key: str, value: bytes, headers: Headers) -> None:
-        """Put a message of the batch on its way; raises BufferError where it is more than may be in memory."""
-        self._started.produce(topic, value, key, partition, headers=headers)
+    def send(self, topic: str, partition: int, key: str, value: bytes, headers: Headers, *, last: bool = False) -> None:
+        """Put a message of the batch on its way; of one that is the `last` on its partition `ends` tells the place.
+
+        Raises BufferError where it is more than may be in memory.
+        """
+        told = self._end if last else None
+        self._started.produce(topic, value, key, partition, headers=headers, on_delivery=told)
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Where the delivered batch ends: one past the offset of the `last` message on each partition."""
+        return self._ends
 
     async def delivered(self, seconds: float) -> None:
         """Wait until the broker has the batch, which nobody can read yet; the commit tells what was refused."""
@@ -89,6 +100,11 @@ class FencedProducer:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _end(self, fault: KafkaError | None, message: Message) -> None:
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if fault is None and topic is not None and partition is not None and offset is not None:
+            self._ends[TopicPartition(topic, partition)] = offset + 1
 
     def _start(self, deadline: float) -> None:
         self._producer = Producer(self._configuration, logger=logging.getLogger("librdkafka"))

@@ -109,6 +109,42 @@ async def test_an_event_committed_late_is_published_though_later_ids_went_before
     assert await published(kafka) == {late: [late_order], early: early_orders}
 
 
+async def test_what_cannot_be_read_yet_is_kept_and_published_again(
+    database: Database, kafka: Kafka, topic: str
+) -> None:
+    account, order = uuid4(), uuid4()
+    relay = Relay(database, kafka, "relay-test", lease_seconds=2, hidden_seconds=0.3)
+
+    async def published_twice() -> bool:
+        return sum(sample.value for metric in relay.collect() for sample in metric.samples) >= 2
+
+    # A transaction that ends late, as one does whose broker died before it had marked its commit here.
+    other = kafka.transactional_producer("another.relay.0")
+    await other.start()
+    other.begin()
+    hiding = order_placed(uuid4(), account)
+    other.send(
+        kafka.physical(topic), database.outbox.partition_of(str(account)), "k", hiding.model_dump_json().encode(), {}
+    )
+    await other.delivered(seconds=20)
+
+    running = asyncio.create_task(relay.run(lambda: None))
+    try:
+        await publish(database, account, order)
+        await eventually(published_twice)
+        assert not await outbox_is_empty(database)
+        assert await published(kafka) == {}
+        await other.commit(seconds=20)
+        await eventually(lambda: outbox_is_empty(database))
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await other.close()
+    first, *copies = (await published(kafka))[account]
+    assert first == hiding.id
+    assert set(copies) == {order}
+
+
 async def test_a_relay_that_was_fenced_cannot_publish_what_it_had_read(kafka: Kafka, topic: str) -> None:
     first = kafka.transactional_producer("relay-test.relay.0")
     await first.start()

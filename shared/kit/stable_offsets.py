@@ -13,6 +13,10 @@ _LONGEST_PAUSE = 0.05
 _REQUEST_SECONDS = 3.0
 
 
+class NotReadableError(TimeoutError):
+    """What was committed cannot be read in time."""
+
+
 class StableOffsets:
     """Asks the brokers, over connections that last."""
 
@@ -30,14 +34,18 @@ class StableOffsets:
         return ends
 
     async def reach(self, ends: Mapping[TopicPartition, int], *, seconds: float) -> None:
-        """Return once everything before `ends` can be read; raises TimeoutError where it cannot in time, KafkaError."""
+        """Return once everything before `ends` can be read; raises NotReadableError after `seconds`, KafkaError."""
         waiting, pause = dict(ends), _FIRST_PAUSE
-        async with asyncio.timeout(seconds):
-            while waiting:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                stable = await self.of(waiting)
-                waiting = {tp: end for tp, end in waiting.items() if stable[tp] < end}
+        try:
+            async with asyncio.timeout(seconds):
+                while waiting:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    stable = await self.of(waiting)
+                    waiting = {tp: end for tp, end in waiting.items() if stable[tp] < end}
+        except TimeoutError as late:
+            hidden = ", ".join(f"{topic}-{partition} before {end}" for (topic, partition), end in waiting.items())
+            raise NotReadableError(f"committed and not readable: {hidden}") from late
 
     async def close(self) -> None:
         """Give the connections back."""

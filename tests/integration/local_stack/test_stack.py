@@ -108,10 +108,10 @@ def test_a_named_directory_keeps_data_and_addresses_for_the_next_time(tmp_path_f
     with local_stack(directory=directory) as stack:
         first = (stack.kafka, stack.create_database("kept"))
         completed(_make_topic(stack.kafka, "kept"))
-        completed(_produce(stack.kafka, "kept"))
+        completed(_keep(stack.kafka, "kept"))
     with local_stack(directory=directory) as stack:
         assert (stack.kafka, stack.create_database("kept")) == first
-        assert completed(_first_record(stack.kafka, "kept")) == b"committed"
+        assert completed(_first_record(stack.kafka, "kept")) == b"kept"
 
 
 def test_three_brokers_go_on_without_one_of_them() -> None:

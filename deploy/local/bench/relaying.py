@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import sys
 import time
+from collections.abc import Coroutine
+from contextlib import suppress
 from uuid import uuid4
 
 import uvloop
@@ -50,6 +53,13 @@ async def write(database: Database, orders: int, per_second: int = PER_SECOND) -
     await asyncio.gather(*map(every_so_many, range(writers)))
 
 
+async def _until_told(relaying: Coroutine[object, object, None]) -> None:
+    """Give the shards back on SIGTERM: the next process would wait for them until the leases have run out."""
+    task = asyncio.ensure_future(relaying)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
+
+
 async def _relay(dsn: str, bootstrap: str, prefix: str, orders: str = "0", per_second: str = str(PER_SECOND)) -> None:
     database = database_of(dsn)
     async with asyncio.TaskGroup() as tasks:
@@ -60,4 +70,5 @@ async def _relay(dsn: str, bootstrap: str, prefix: str, orders: str = "0", per_s
 
 if __name__ == "__main__":
     configure_logs("bench-relay", "WARNING")
-    uvloop.run(_relay(*sys.argv[1:]))
+    with suppress(asyncio.CancelledError):
+        uvloop.run(_until_told(_relay(*sys.argv[1:])))

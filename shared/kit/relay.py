@@ -38,7 +38,7 @@ _AFTER_ERROR = 0.5
 #: longer than Kafka may take to answer or to give up on a batch
 _HANGS_AFTER = 60.0
 #: how long after its commit a batch may be hidden before it is published again; it is a matter of milliseconds
-_HIDDEN_SECONDS = 3.0
+_HIDDEN_SECONDS = 4.0
 _HEARTBEATS_PER_LEASE = 3
 #: how long a shard that is given up may go on with the batch in hand; below a lease's heartbeat
 _LAST_BATCH = 1.0

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from .kafka import Kafka
 from .reading import know_leaders
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
-_REQUEST_SECONDS = 3.0
+_ANSWER_SECONDS = 3.0
 
 
 class NotReadableError(TimeoutError):
@@ -28,9 +29,14 @@ class StableOffsets:
 
     async def of(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The last stable offset of each; raises KafkaError or TimeoutError where the brokers do not answer."""
-        async with asyncio.timeout(_REQUEST_SECONDS):
-            client = await self._connected(partitions)
-            ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                client = await self._connected(partitions)
+                ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
+        except (TimeoutError, KafkaTimeoutError):
+            # Its connection may be half open: it would ask over that one again.
+            await self.close()
+            raise
         return ends
 
     async def reach(self, ends: Mapping[TopicPartition, int], *, seconds: float) -> None:
@@ -48,10 +54,10 @@ class StableOffsets:
             raise NotReadableError(f"committed and not readable: {hidden}") from late
 
     async def close(self) -> None:
-        """Give the connections back."""
-        if self._client is not None:
-            await self._client.stop()
-            self._client = None
+        """Give the connections back; whoever asks afterwards makes new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.stop()
 
     async def _connected(self, partitions: Collection[TopicPartition]) -> AIOKafkaConsumer:
         async with self._connecting:
@@ -68,7 +74,7 @@ class StableOffsets:
         client = AIOKafkaConsumer(
             **self._kafka.for_aiokafka,
             isolation_level="read_committed",
-            request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+            request_timeout_ms=int(_ANSWER_SECONDS * 1000),
             enable_auto_commit=False,
         )
         try:

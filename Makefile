@@ -5,6 +5,10 @@ PYTHON ?= python3
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q --require-hashes
 
+# Byte code is kept also where the environment says otherwise, as that of many images does: a service would compile
+# itself anew at each start, and every worker of the tests all tests.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help demo test up check bench bench-peers fuzz faults mutants lock wheel sbom image
 
 help:

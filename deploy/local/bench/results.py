@@ -14,7 +14,6 @@ import psutil
 from rich.table import Table
 
 from deploy.local.bench.figures import Figure
-from deploy.local.bench.plots import plots
 
 RESULTS = Path("bench-results")
 #: whose versions are told with the figures
@@ -54,6 +53,9 @@ def keep(measured: Mapping[str, Sequence[Figure]], suffix: str = "") -> Path:
     ]
     document = {"machine": machine, "settings": {"arguments": sys.argv[1:]}, "figures": figures}
     (folder / "figures.json").write_text(json.dumps(document, indent=2))
+    # Imported where it is needed: what draws takes longer to import than all the rest.
+    from deploy.local.bench.plots import plots  # noqa: PLC0415
+
     for name, picture in plots(measured).items():
         (folder / name).write_bytes(picture)
     return folder

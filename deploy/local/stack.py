@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.console import Console
+
 from deploy.local.containers import Containers
 from deploy.local.errors import ArtefactRefusedError, ProcessFailedError, StackUnavailableError
 from deploy.local.kafka import Detour, start_kafka
@@ -110,6 +112,10 @@ def _first_that_serves(
         return address, ()
     failures: list[StackUnavailableError] = []
     for provider in filter(None, (in_docker, locally)):
+        if failures:
+            _tell(
+                f"The Docker engine does not serve {what} ({_reason(failures[0])}): trying a process of this machine."
+            )
         try:
             return provider()
         except ArtefactRefusedError:
@@ -119,9 +125,17 @@ def _first_that_serves(
     raise StackUnavailableError(_message(what, variable, failures))
 
 
+def _tell(sentence: str) -> None:
+    Console(stderr=True).print(sentence, markup=False, highlight=False)
+
+
+def _reason(failure: StackUnavailableError) -> str:
+    return failure.sentence.rstrip(".") if isinstance(failure, ProcessFailedError) else str(failure)
+
+
 def _message(what: str, variable: str, failures: Sequence[StackUnavailableError]) -> str:
     """Say in one sentence what is missing and how to supply it, then show the logs of what was tried."""
-    reasons = [each.sentence.rstrip(".") if isinstance(each, ProcessFailedError) else str(each) for each in failures]
+    reasons = map(_reason, failures)
     logs = [line for each in failures if isinstance(each, ProcessFailedError) for line in each.lines]
     sentence = (
         f"{what} is missing ({'; '.join(reasons)}): set {variable} to the address of one that runs, "

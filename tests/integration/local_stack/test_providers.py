@@ -13,7 +13,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from deploy.local.artefacts import SUMS, kafka_jars, read_sums
-from deploy.local.errors import ArtefactRefusedError
+from deploy.local.containers import Containers
+from deploy.local.errors import ArtefactRefusedError, StackUnavailableError
+from deploy.local.kafka import brokers_seen
+from deploy.local.processes import Node
 from deploy.local.services import REPOSITORY
 from deploy.local.stack import KAFKA_VARIABLE, POSTGRES_VARIABLE, Stack, local_stack
 
@@ -42,6 +45,28 @@ def test_addresses_in_the_environment_win_and_start_nothing(own_stack: Stack, mo
         assert (stack.kafka, stack.postgres) == (own_stack.kafka, own_stack.postgres)
         assert not stack.nodes
         assert stack.create_database("pointed_at").endswith("/pointed_at")
+
+
+def test_an_engine_that_cannot_serve_is_named_before_a_process_takes_its_place(
+    own_stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class WithoutImages:
+        def start_kafka(self, brokers: int) -> tuple[str, list[Node]]:
+            raise StackUnavailableError(f"no image for {brokers} brokers could be pulled")
+
+        def start_postgres(self) -> tuple[str, list[Node]]:
+            raise AssertionError
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(Containers, "where_an_engine_answers", WithoutImages)
+    monkeypatch.setenv(POSTGRES_VARIABLE, own_stack.postgres)
+    with local_stack() as stack:
+        assert brokers_seen(stack.kafka) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "The Docker engine does not serve Apache Kafka (no image for 1 brokers could be pulled)" in said
+    assert "PostgreSQL" not in said
 
 
 def test_one_sentence_says_what_is_missing_when_nothing_serves(tmp_path: Path) -> None:

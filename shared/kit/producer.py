@@ -32,8 +32,18 @@ class ProducerTimeoutError(Exception):
     """Kafka has not answered in time; what became of the batch is not known."""
 
 
-#: whatever a producer of this kind fails with: fenced, refused, timed out, or full
-PRODUCER_FAULTS: tuple[type[Exception], ...] = (KafkaException, BufferError, ProducerClosedError, ProducerTimeoutError)
+class EndUnknownError(Exception):
+    """Kafka has a batch, and has not told where."""
+
+
+#: whatever a producer of this kind fails with: fenced, refused, timed out, full, or not told where a batch stands
+PRODUCER_FAULTS: tuple[type[Exception], ...] = (
+    KafkaException,
+    BufferError,
+    ProducerClosedError,
+    ProducerTimeoutError,
+    EndUnknownError,
+)
 
 
 class FencedProducer:
@@ -48,7 +58,7 @@ class FencedProducer:
         self._configuration = dict(configuration)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=str(configuration["transactional.id"]))
         self._closing = False
-        self._ends: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int | None] = {}
         self._producer: Producer | None = None
 
     async def start(self, seconds: float = 30.0) -> None:
@@ -65,12 +75,20 @@ class FencedProducer:
 
         Raises BufferError where it is more than may be in memory.
         """
-        told = self._end if last else None
+        told = None
+        if last:
+            told, self._ends[TopicPartition(topic, partition)] = self._end, None
         self._started.produce(topic, value, key, partition, headers=headers, on_delivery=told)
 
     def ends(self) -> Mapping[TopicPartition, int]:
-        """Where the delivered batch ends: one past the offset of the `last` message on each partition."""
-        return self._ends
+        """Where the delivered batch ends: one past the offset of the `last` message on each partition.
+
+        Raises EndUnknownError, as after a repeated request that Kafka knew already.
+        """
+        known = {where: end for where, end in self._ends.items() if end is not None}
+        if len(known) < len(self._ends):
+            raise EndUnknownError
+        return known
 
     async def delivered(self, seconds: float) -> None:
         """Wait until the broker has the batch, which nobody can read yet; the commit tells what was refused."""
@@ -103,7 +121,8 @@ class FencedProducer:
 
     def _end(self, fault: KafkaError | None, message: Message) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if fault is None and topic is not None and partition is not None and offset is not None:
+        # Negative where Kafka has not told it.
+        if fault is None and topic is not None and partition is not None and offset is not None and offset >= 0:
             self._ends[TopicPartition(topic, partition)] = offset + 1
 
     def _start(self, deadline: float) -> None:

@@ -78,11 +78,11 @@ class Relay:
                 tasks.create_task(self._pass_on_news())
         finally:
             await self._stop(list(self._owned))
-            await self._stable.close()
             # Without a database the leases run out by themselves, and whatever has ended this must not be hidden.
             with suppress(*INFRASTRUCTURE):
                 async with asyncio.timeout(2):
                     await self._leases.leave()
+            await self._stable.close()
 
     def collect(self) -> Iterable[Metric]:
         """What was published so far."""

@@ -40,7 +40,10 @@ class StableOffsets:
         return ends
 
     async def reach(self, ends: Mapping[TopicPartition, int], *, seconds: float) -> None:
-        """Return once everything before `ends` can be read; raises NotReadableError after `seconds`, KafkaError."""
+        """Return once everything before `ends` can be read.
+
+        Raises NotReadableError after `seconds`, or sooner where the brokers do not answer, and KafkaError.
+        """
         waiting, pause = dict(ends), _FIRST_PAUSE
         try:
             async with asyncio.timeout(seconds):

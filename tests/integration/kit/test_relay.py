@@ -38,8 +38,10 @@ async def topic(kafka: Kafka) -> str:
 
 
 @asynccontextmanager
-async def relaying(database: Database, kafka: Kafka, service: str = "relay-test") -> AsyncIterator[Relay]:
-    relay = Relay(database, kafka, service, lease_seconds=2)
+async def relaying(
+    database: Database, kafka: Kafka, service: str = "relay-test", *, hidden_seconds: float = 4.0
+) -> AsyncIterator[Relay]:
+    relay = Relay(database, kafka, service, lease_seconds=2, hidden_seconds=hidden_seconds)
     task = asyncio.create_task(relay.run(lambda: None))
     try:
         yield relay
@@ -113,11 +115,6 @@ async def test_what_cannot_be_read_yet_is_kept_and_published_again(
     database: Database, kafka: Kafka, topic: str
 ) -> None:
     account, order = uuid4(), uuid4()
-    relay = Relay(database, kafka, "relay-test", lease_seconds=2, hidden_seconds=0.3)
-
-    async def published_twice() -> bool:
-        return sum(sample.value for metric in relay.collect() for sample in metric.samples) >= 2
-
     # A transaction that ends late, as one does whose broker died before it had marked its commit here.
     other = kafka.transactional_producer("another.relay.0")
     await other.start()
@@ -128,18 +125,18 @@ async def test_what_cannot_be_read_yet_is_kept_and_published_again(
     )
     await other.delivered(seconds=20)
 
-    running = asyncio.create_task(relay.run(lambda: None))
-    try:
+    async with relaying(database, kafka, hidden_seconds=0.3) as relay:
+
+        async def published_twice() -> bool:
+            return sum(sample.value for metric in relay.collect() for sample in metric.samples) >= 2
+
         await publish(database, account, order)
         await eventually(published_twice)
         assert not await outbox_is_empty(database)
         assert await published(kafka) == {}
         await other.commit(seconds=20)
         await eventually(lambda: outbox_is_empty(database))
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await other.close()
+    await other.close()
     first, *copies = (await published(kafka))[account]
     assert first == hiding.id
     assert set(copies) == {order}

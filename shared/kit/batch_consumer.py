@@ -139,6 +139,9 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         try:
             async with asyncio.timeout(_LEAVES_WITHIN):
                 await super().stop()
+        except KafkaError:
+            # The end of its fetching comes up once more, before its connections are closed.
+            await self._client.close()
         except TimeoutError:
             _log.warning("a consumer is closed by force", group=self._group_id)
             for task in tasks_of(self._coordinator):
@@ -206,6 +209,11 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
     def joined(self) -> bool:
         """Whether the group has this member; it may have no partitions."""
         return self._coordinator is not None and self._coordinator.generation >= 0
+
+    @property
+    def fetches(self) -> bool:
+        """Whether records are asked for: where a fault of aiokafka's own has ended that, it tells nobody."""
+        return self._fetcher is None or not self._fetcher.error_future.done()
 
     @property
     def without_place(self) -> float:

@@ -2,7 +2,7 @@
 
 Two things are added to what FastStream brings. Its batch loop sleeps after every empty poll, which costs latency or
 processor time; our client waits for records inside the poll instead. And a member that does not find its place in the
-group again begins anew.
+group again, or whose fetching has failed, begins anew.
 """
 
 import asyncio
@@ -99,6 +99,8 @@ class Bus:
         self._attached: list[tuple[Consumer, Any]] = []
         self._may_be_without_place = may_be_without_place
         self._minding: asyncio.Task[None] | None = None
+        #: what keeps the consumers from starting, until they have; `problem` tells it
+        self.waits_for: str | None = None
         self.consumption = Consumption(kafka.logical)
 
     def attach(self, consumer: Consumer) -> None:
@@ -145,6 +147,7 @@ class Bus:
             # Those that had joined would be started a second time, and the first ones never stopped.
             await self._broker.stop()
             raise
+        self.waits_for = None
         self._minding = asyncio.create_task(self._mind(), name=_MINDING)
         self._liveness.watch(_MINDING, self._minding)
 
@@ -164,17 +167,17 @@ class Bus:
             self._liveness.watch(consumer.subscriber.group, task)
 
     async def _mind(self) -> None:
-        """Begin anew with a consumer that does not find its place in the group again."""
+        """Begin anew with a consumer that does not find its place in the group again, or fetches nothing any more."""
         while True:
             await asyncio.sleep(self._may_be_without_place / _LOOKS_AT_A_PLACE)
             for consumer, subscriber in self._attached:
                 client: BatchConsumer | None = subscriber.consumer
-                if client is None or client.without_place > self._may_be_without_place:
+                if client is None or not client.fetches or client.without_place > self._may_be_without_place:
                     await self._begin_anew(consumer, subscriber)
 
     async def _begin_anew(self, consumer: Consumer, subscriber: Any) -> None:  # noqa: ANN401 -- FastStream's
         group = consumer.subscriber.group
-        _log.error("a consumer has lost its place in its group and begins anew", group=group)
+        _log.error("a consumer has lost its place in its group, or fetches no more, and begins anew", group=group)
         self._liveness.forget(group)
         try:
             await subscriber.stop()
@@ -198,7 +201,9 @@ class Bus:
             await consumer.parking.close()
 
     async def problem(self) -> str | None:
-        """Why the consumers are not ready: not joined yet, or stopped over records; None when they are."""
+        """Why the consumers are not ready: not started, not joined yet, stopped over records; None when they are."""
+        if self._attached and self.waits_for:
+            return f"consumers are not started: {self.waits_for}"
         found = []
         for consumer, subscriber in self._attached:
             client: BatchConsumer | None = subscriber.consumer

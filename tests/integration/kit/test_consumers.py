@@ -528,6 +528,32 @@ async def test_a_member_that_does_not_find_its_place_in_the_group_again_begins_a
     assert not [task for task in tasks_of(first._coordinator) if not task.done()]
 
 
+async def test_a_consumer_whose_fetching_has_ended_by_a_fault_of_its_own_begins_anew(
+    kafka: Kafka, database: Database, taker: Taker
+) -> None:
+    orders = orders_over_all_partitions()
+    async with consuming(kafka, database, taker.subscriber, may_be_without_place=1) as (bus, liveness):
+        ((_, subscriber),) = bus._attached
+        first: BatchConsumer = subscriber.consumer
+
+        def asserts(*_: object) -> None:
+            raise AssertionError
+
+        # As it was seen when leaders changed while stored offsets were looked up. The group has its member all the
+        # while, which beats and is handed nothing.
+        first._fetcher._get_actions_per_node = asserts
+
+        async def ended() -> bool:
+            return not first.fetches
+
+        await eventually(ended)
+        await send(kafka, *orders)
+        await all_taken(database, [order.id for order in orders])
+        assert subscriber.consumer is not first
+        assert liveness.problems() == []
+    assert not [each for each in first._client._conns.values() if each.connected()]
+
+
 async def test_messages_of_a_batch_are_handed_on_together(kafka: Kafka, database: Database, taker: Taker) -> None:
     orders = [order_placed(uuid4(), uuid4()) for _ in range(400)]
     await send(kafka, *orders)

@@ -209,7 +209,8 @@ async def _start_on_kafka(service: Service, bus: Bus, roles: frozenset[Role]) ->
             await _check_topics(service)
             return await bus.start()
         except NOT_YET as fault:
-            _log.warning("consumers not started", fault=str(fault) or repr(fault))
+            bus.waits_for = str(fault) or repr(fault)
+            _log.warning("consumers not started", fault=bus.waits_for)
             await asyncio.sleep(1)
 
 

@@ -52,7 +52,13 @@ async def _under_load(stage: Stage, world: World, watch: Watch, console: Console
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     background = [
         asyncio.create_task(each)
-        for each in (world.listen(), watch.run(), nemesis.operate(), _progress(world, watch, nemesis, console))
+        for each in (
+            world.listen(),
+            watch.run(),
+            nemesis.operate(),
+            _progress(world, watch, nemesis, console),
+            _end_where_it_stands_still(world, stage, stop, console),
+        )
     ]
     try:
         await prepare(world, stage.plan, stage.hooks)
@@ -82,6 +88,22 @@ async def _rest(stage: Stage, watch: Watch, driving: asyncio.Task[None]) -> dict
     with suppress(asyncio.CancelledError):
         await driving
     return left
+
+
+async def _end_where_it_stands_still(world: World, stage: Stage, stop: asyncio.Event, console: Console) -> None:
+    await stands_still(world.ledger, stage.plan.patience)
+    console.print(f"the load stands still: nothing was answered for {stage.plan.patience:.0f} s, and no more is broken")
+    stop.set()
+
+
+async def stands_still(ledger: Ledger, seconds: float) -> None:
+    """Wait until nothing has been answered for so long: more faults would find nothing under way."""
+    told, since = 0, time.monotonic()
+    while time.monotonic() - since < seconds:
+        await asyncio.sleep(min(_LOOK, seconds / 4))
+        now_told = ledger.counts.get("told", 0)
+        if now_told != told:
+            told, since = now_told, time.monotonic()
 
 
 async def _progress(world: World, watch: Watch, nemesis: Nemesis, console: Console) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from .drawing import Board, Panel, Query, greatest, quantiles, rate
 
-_SERVICES: Final = '{job=~"config_service|order_service|webhook_dispatcher"}'
+_SERVICES: Final = '{job=~"config_service|order_service|webhook_dispatcher|ops_console"}'
 _ATTEMPTS: Final = "portfolio_bus_delivery_attempts_total"
 
 SYSTEM: Final = Board(

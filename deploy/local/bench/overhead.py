@@ -14,7 +14,6 @@ from deploy.local.bench.backlog import Backlog, backlog
 from deploy.local.bench.bare import PATH
 from deploy.local.bench.figures import Figure
 from deploy.local.bench.reading import reached
-from deploy.local.bench.relay import FROM, UNTIL
 from deploy.local.bench.subscribers import DISPATCHER, Subscriber, cpu_seconds, sink, subscriber
 from deploy.local.demo.upstream import Upstream
 from deploy.local.services import RunningSystem, ServiceProcess
@@ -23,7 +22,7 @@ from shared.kit.kafka import Kafka
 #: what is done in one way before it is done in the other
 ROWS, DELIVERIES = 100_000, 3_000
 #: so often in each process, and how often with traces
-_PAIRS, _TRACED = 6, 2
+_PAIRS, _TRACED = 10, 2
 #: processes that are started for it, at least
 _PROCESSES = 3
 #: one trace in so many is recorded where there are traces
@@ -52,15 +51,17 @@ USUAL, BARE, TRACED = Way(), Way(measures=False), Way(recorded_one_in=ONE_IN)
 class Stretch:
     """A number of messages or deliveries that were done in one way."""
 
-    done: float
+    #: what came, and in what time from the first to the last
+    came: float
     seconds: float
-    #: seconds of processor time of the process that has done them
+    #: what was done altogether, and the seconds of processor time that its process took for it
+    done: float
     cpu: float
 
     @property
     def per_second(self) -> float:
         """Its rate."""
-        return self.done / self.seconds
+        return self.came / self.seconds
 
     @property
     def cpu_for_one(self) -> float:
@@ -138,17 +139,21 @@ def _relaying(system: RunningSystem, outbox: Backlog, traces: dict[str, str]) ->
 
 
 async def _relayed(outbox: Backlog, relaying: ServiceProcess, way: Way) -> Stretch:
-    """Rows that are written all at once while the process is idle."""
+    """Rows that are written all at once while the process is idle, from the first that can be read to the last.
+
+    A whole backlog: of one in its middle nobody can tell how much of the batches under way is done, and they are a
+    third of it.
+    """
     processes = [psutil.Process(relaying.pid)]
     await outbox.fill(_WARM_UP)
     await _empty(outbox)
-    before = await outbox.readable()
+    before, cpu = await outbox.readable(), cpu_seconds(processes)
     await outbox.fill_traced(ROWS, way.recorded_one_in)
-    first, began, cpu = await reached(outbox, before + ROWS * FROM, processes)
+    first, began, _ = await reached(outbox, before + 1, processes)
     async with _fetched(relaying, way):
-        last, ended, cpu_then = await reached(outbox, before + ROWS * UNTIL, processes)
+        last, ended, _ = await reached(outbox, before + ROWS, processes)
     await _empty(outbox)
-    return Stretch(last - first, ended - began, cpu_then - cpu)
+    return Stretch(last - first, ended - began, ROWS, cpu_seconds(processes) - cpu)
 
 
 async def _empty(outbox: Backlog) -> None:
@@ -172,7 +177,7 @@ async def _delivered(receiving: Subscriber, dispatching: ServiceProcess, way: Wa
     cpu = cpu_seconds(processes)
     async with _fetched(dispatching, way):
         rate = await receiving.per_second(DELIVERIES)
-    return Stretch(DELIVERIES, DELIVERIES / rate, cpu_seconds(processes) - cpu)
+    return Stretch(DELIVERIES, DELIVERIES / rate, DELIVERIES, cpu_seconds(processes) - cpu)
 
 
 async def _ask(process: ServiceProcess, path: str) -> None:
@@ -190,30 +195,30 @@ async def _fetched(process: ServiceProcess, way: Way) -> AsyncIterator[None]:
 
 
 def _figures(name: str, one: str, runs: Sequence[Ways]) -> list[Figure]:
-    pairs = [pair for each in runs for pair in zip(each.usual, each.bare, strict=True)]
-    usual = [each for each, _ in pairs]
+    """The middle of each process: how far these lie apart tells how much the middle of them is worth."""
     traces = f"… with one trace in {ONE_IN} recorded as well"
-    traced = [(each, _middle(run.bare)) for run in runs for each in run.traced]
     return [
-        Figure(name, "/s", [each.per_second for each in usual]),
-        Figure("… of the rate without metrics and logs (at least)", "%", _rates(pairs),
-               limit=90, limit_is="promised"),
-        Figure(f"… CPU for a {one}", "µs", [each.cpu_for_one for each in usual]),
-        Figure("… of the CPU without metrics and logs", "%", _times(pairs), limit=110, limit_is="promised"),
-        Figure(f"{traces}, of the rate without any", "%", _rates(traced)),
-        Figure(f"{traces}, of the CPU without any", "%", _times(traced)),
+        Figure(name, "/s", [median(each.per_second for each in run.usual) for run in runs]),
+        Figure("… of the rate without metrics and logs (at least)", "%",
+               [median(_rates(run.usual, run.bare)) for run in runs], limit=90, limit_is="promised"),
+        Figure(f"… CPU for a {one}", "µs", [median(each.cpu_for_one for each in run.usual) for run in runs]),
+        Figure("… of the CPU without metrics and logs", "%",
+               [median(_times(run.usual, run.bare)) for run in runs], limit=110, limit_is="promised"),
+        Figure(f"{traces}, of the rate without any", "%",
+               [median(_rates(run.traced, [_middle(run.bare)] * _TRACED)) for run in runs]),
+        Figure(f"{traces}, of the CPU without any", "%",
+               [median(_times(run.traced, [_middle(run.bare)] * _TRACED)) for run in runs]),
     ]  # fmt: skip
 
 
 def _middle(stretches: Sequence[Stretch]) -> Stretch:
-    return Stretch(
-        1.0, 1 / median(each.per_second for each in stretches), median(each.cpu / each.done for each in stretches)
-    )
+    seconds = median(each.seconds / each.came for each in stretches)
+    return Stretch(1.0, seconds, 1.0, median(each.cpu / each.done for each in stretches))
 
 
-def _rates(pairs: Sequence[tuple[Stretch, Stretch]]) -> list[float]:
-    return [one.per_second / other.per_second * 100 for one, other in pairs]
+def _rates(ones: Sequence[Stretch], others: Sequence[Stretch]) -> list[float]:
+    return [one.per_second / other.per_second * 100 for one, other in zip(ones, others, strict=True)]
 
 
-def _times(pairs: Sequence[tuple[Stretch, Stretch]]) -> list[float]:
-    return [one.cpu_for_one / other.cpu_for_one * 100 for one, other in pairs]
+def _times(ones: Sequence[Stretch], others: Sequence[Stretch]) -> list[float]:
+    return [one.cpu_for_one / other.cpu_for_one * 100 for one, other in zip(ones, others, strict=True)]

@@ -169,8 +169,9 @@ def test_prometheus_fetches_where_the_services_listen() -> None:
         for name in found["names"]
     }
     port = int(re.findall(r"PORTFOLIO_BUS_HTTP_PORT=(\d+)", (DEPLOY / "image" / "Dockerfile").read_text())[0])
-    assert at == {service_in(each["command"]): (name, port) for name, each in RUNNING.items()}
-    assert {each["ports"][0].rpartition(":")[2] for each in RUNNING.values()} == {str(port)}
+    listening = RUNNING | {"ops-console": CONSOLE}
+    assert at == {service_in(each["command"]): (name, port) for name, each in listening.items()}
+    assert {each["ports"][0].rpartition(":")[2] for each in listening.values()} == {str(port)}
 
 
 def test_secrets_are_files_that_nobody_has_checked_in_and_that_are_made_once(secrets: Path) -> None:

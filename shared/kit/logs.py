@@ -31,6 +31,8 @@ _URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@]+@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
 _TEMPLATES_KEPT = 512
+#: what every line has of its own
+_SAME: Final = frozenset({"event", "logger", "level", "timestamp", "service"})
 _DEPTH = 4
 
 
@@ -102,19 +104,42 @@ class _Output(logging.StreamHandler[TextIO]):
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "service": self._service,
         }
-        around = structlog.contextvars.get_contextvars()
-        text = "".join([_line_of({**around, **fields, **same}) for fields in lines])
+        around, end = structlog.contextvars.get_contextvars(), f",{_to_json(same)[1:]}\n"
+        plain = [""] * len(lines) if around else [_plain_line(fields, end) for fields in lines]
+        text = "".join(plain)
+        if not all(plain) or _may_hold_a_secret(text, len(lines)):
+            text = "".join(
+                line if line and not _may_hold_a_secret(line, 1) else _line_of({**around, **fields, **same})
+                for line, fields in zip(plain, lines, strict=True)
+            )
         with self.lock:  # type: ignore[union-attr]  # a handler has one
             self.stream.write(text)
             self.flush()
 
 
 def _line_of(event: dict[str, Any]) -> str:
-    line = _to_json(event)
-    # A secret shows by the name of its field, or by a shape that none of these is missing from.
-    if any(map(_names_a_secret, event)) or "@" in line or " " in line or "eyJ" in line:
-        line = _to_json({name: _redacted(name, value, _DEPTH) for name, value in event.items()})
+    line = _to_json({name: _redacted(name, value, _DEPTH) for name, value in event.items()})
     return f"{line}\n"
+
+
+def _plain_line(fields: Mapping[str, Any], end: str) -> str:
+    """A line with `end` behind its fields; empty where the names of these are to be looked at more closely."""
+    if not _are_plain(tuple(fields)):
+        return ""
+    try:
+        return orjson.dumps(fields, default=str)[:-1].decode() + end
+    except TypeError:
+        return ""
+
+
+@lru_cache(maxsize=256)
+def _are_plain(names: tuple[str, ...]) -> bool:
+    return bool(names) and _SAME.isdisjoint(names) and not any(map(_names_a_secret, names))
+
+
+def _may_hold_a_secret(text: str, lines: int) -> bool:
+    """Whether so many lines have a shape without which no secret is, or an object whose names nobody looked at."""
+    return "@" in text or " " in text or "eyJ" in text or text.count("{") > lines
 
 
 def rate_limited(logger_name: str, per_seconds: float) -> None:

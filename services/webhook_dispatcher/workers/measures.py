@@ -1,5 +1,6 @@
 """What the dispatcher measures besides what every service does. No label holds the id of a client or a subscription."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -7,6 +8,7 @@ from prometheus_client import Metric
 
 from services.webhook_dispatcher.domain import GATE_REASONS, Attempt, Claimed, Outcome, Reason
 from shared.kit.metrics import Kind, Measure
+from shared.kit.tally import Tally
 
 ATTEMPTS: Final = Measure(
     "portfolio_bus_delivery_attempts_total",
@@ -76,19 +78,21 @@ class Sendings:
     def __init__(self) -> None:
         self._attempts = ATTEMPTS.counter()
         self._by_outcome = {each: self._attempts.labels(each.value) for each in Outcome}
-        self._seconds = ATTEMPT_SECONDS.histogram()
-        self._acknowledged = ACKNOWLEDGED_SECONDS.histogram()
+        self._seconds = Tally(ATTEMPT_SECONDS)
+        self._acknowledged = Tally(ACKNOWLEDGED_SECONDS)
 
     def note(self, results: Sequence[tuple[Claimed, Attempt | None]]) -> None:
         """Take what came of attempts; None is none, and not counted."""
-        for claimed, attempt in results:
-            if attempt is None:
-                continue
-            self._by_outcome[attempt.outcome].inc()
-            self._seconds.observe((attempt.finished_at - attempt.started_at).total_seconds())
-            if attempt.outcome is Outcome.DELIVERED and claimed.event_time is not None:
-                # Clocks of two machines may differ by more than it took.
-                self._acknowledged.observe(max(0.0, (attempt.finished_at - claimed.event_time).total_seconds()))
+        made = [(claimed, attempt) for claimed, attempt in results if attempt is not None]
+        for outcome, number in Counter(attempt.outcome for _, attempt in made).items():
+            self._by_outcome[outcome].inc(number)
+        self._seconds.observe_all((attempt.finished_at - attempt.started_at).total_seconds() for _, attempt in made)
+        # Clocks of two machines may differ by more than it took.
+        self._acknowledged.observe_all(
+            max(0.0, (attempt.finished_at - claimed.event_time).total_seconds())
+            for claimed, attempt in made
+            if attempt.outcome is Outcome.DELIVERED and claimed.event_time is not None
+        )
 
     def collect(self) -> Iterable[Metric]:
         """All of it, from memory."""

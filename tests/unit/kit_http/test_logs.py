@@ -47,20 +47,31 @@ def test_a_line_says_what_when_where_and_for_which_request(lines: Lines) -> None
     }
 
 
-def test_many_lines_written_at_once_are_those_that_one_by_one_would_be_written(lines: Lines) -> None:
+@pytest.mark.parametrize("around", [{}, {"request_id": "r-1"}])
+def test_many_lines_written_at_once_are_those_that_one_by_one_would_be_written(
+    lines: Lines, around: dict[str, str]
+) -> None:
     told: list[dict[str, Any]] = [
         {"id": UUID(int=1), "number": 1, "error": None, "ms": 0.5},
         {"id": UUID(int=2), "number": 2, "error": "https://me:hunter2@example.com answered Bearer abcdefgh12345"},
         {"signing_secret": "whsec_abc", "inner": {"password": "x", "name": "y"}},
         {"error": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9.abc"},
+        {"inner": {"password": "x"}},
+        {"number": 2**70, "error": "\ud800"},
+        {"service": "another's", "logger": "another's"},
+        {},
     ]
-    with bound_contextvars(request_id="r-1"):
+    with bound_contextvars(**around):
         for fields in told:
-            get_logger("delivery").info("attempt", **fields)
+            structlog.get_logger("delivery").info("attempt", **fields)
+            log_all("delivery", "attempt", [fields])
         log_all("delivery", "attempt", told)
+        log_all("delivery", "attempt", [{"number": number} for number in range(3)])
     written = lines.read_all()
     assert all(line.pop("timestamp").endswith("Z") for line in written)
-    assert written[:4] == written[4:]
+    assert [each.get("number") for each in written[-3:]] == [0, 1, 2]
+    one_by_one, alone, together = written[0:16:2], written[1:16:2], written[16:24]
+    assert one_by_one == alone == together
     assert not any(secret in lines.getvalue() for secret in ("hunter2", "abcdefgh12345", "whsec_", "eyJ"))
 
 

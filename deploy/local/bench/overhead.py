@@ -21,8 +21,8 @@ from shared.kit.kafka import Kafka
 
 #: what is done in one way before it is done in the other
 ROWS, DELIVERIES = 100_000, 3_000
-#: so often in each process, for messages and for deliveries, and how often with traces
-_RELAYED, _DELIVERED, _TRACED = 6, 16, 2
+#: so often in each process, and how often with traces
+_PAIRS, _TRACED = 16, 2
 #: processes that are started for it, at least
 _PROCESSES = 3
 #: one trace in so many is recorded where there are traces
@@ -90,12 +90,12 @@ async def overhead(system: RunningSystem, upstream: Upstream, kafka: Kafka, runs
     async with sink(system) as collector:
         async with backlog(system.stack, _PREFIX) as outbox:
             starts, relays = partial(_relaying, system, outbox), partial(_relayed, outbox)
-            relayed = [await _three_ways(starts, relays, collector, _RELAYED) for _ in range(processes)]
+            relayed = [await _three_ways(starts, relays, collector) for _ in range(processes)]
             await asyncio.to_thread(system.services.pop(_LABEL).stop)
         try:
             async with subscriber(system, upstream, kafka) as receiving:
                 starts, sends = partial(_dispatching, system), partial(_delivered, receiving)
-                delivered = [await _three_ways(starts, sends, collector, _DELIVERED) for _ in range(processes)]
+                delivered = [await _three_ways(starts, sends, collector) for _ in range(processes)]
         finally:
             await asyncio.to_thread(_instead, system, DISPATCHER, lambda: system.start(DISPATCHER))
     return [
@@ -104,11 +104,11 @@ async def overhead(system: RunningSystem, upstream: Upstream, kafka: Kafka, runs
     ]
 
 
-async def _three_ways(starts: Starts, does: Does, collector: str, pairs: int) -> Ways:
+async def _three_ways(starts: Starts, does: Does, collector: str) -> Ways:
     """As usual and bare in turns in one process; with traces in the next, by the same module."""
     ways = Ways([], [], [])
     process = await asyncio.to_thread(starts, {})
-    for number in range(pairs):
+    for number in range(_PAIRS):
         # The second of a pair is no better off than the first.
         for way, stretches in ((USUAL, ways.usual), (BARE, ways.bare))[:: 1 if number % 2 else -1]:
             await _ask(process, f"{PATH}/{'off' if way.measures else 'on'}")

@@ -139,16 +139,15 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         try:
             async with asyncio.timeout(_LEAVES_WITHIN):
                 await super().stop()
-        except KafkaError:
-            # The end of its fetching comes up once more, before its connections are closed.
-            await self._client.close()
-        except TimeoutError:
-            _log.warning("a consumer is closed by force", group=self._group_id)
+        except (TimeoutError, KafkaError) as fault:
+            _log.warning("a consumer is closed by force", group=self._group_id, fault=repr(fault))
             for task in tasks_of(self._coordinator):
                 task.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVES_WITHIN):
-                    await self._fetcher.close()
+                    # What its fetching has ended with comes up here once more.
+                    with suppress(KafkaError):
+                        await self._fetcher.close()
                     await self._client.close()
 
     def begin_where_the_effects_end(self, because: SetBackError) -> None:

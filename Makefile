@@ -56,7 +56,8 @@ fuzz: .venv/.ready
 
 faults: .venv/.ready
 	@$(BIN)/python -m deploy.local.faults $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(ONLY),--only $(ONLY)) $(if $(AT),--at $(AT)) $(if $(BROKERS),--brokers $(BROKERS))
+		$(if $(ONLY),--only $(ONLY)) $(if $(AT),--at $(AT)) $(if $(BROKERS),--brokers $(BROKERS)) \
+		$(if $(VICTIMS),--victims $(VICTIMS)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
 
 mutants: .venv/.ready
 	@$(BIN)/python -m deploy.local.faults.mutants $(NAMES)

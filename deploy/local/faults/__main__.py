@@ -23,6 +23,7 @@ from deploy.local.faults.plan import KINDS, Plan
 from deploy.local.faults.run import play
 from deploy.local.faults.stage import Stage, staged
 from deploy.local.faults.telling import commit_of_the_tree, summary_of, tell
+from deploy.local.services import service_names
 
 RESULTS = Path(".local/faults")
 
@@ -82,13 +83,23 @@ def _plan(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--only", nargs="+", choices=list(KINDS), help="these kinds of faults (default: all)")
     parser.add_argument("--brokers", type=int, default=1, choices=(1, 3), help="brokers of Kafka (default: 1)")
     parser.add_argument("--at", nargs="+", default=(), help="let processes kill themselves at these boundaries alone")
+    parser.add_argument(
+        "--victims",
+        nargs="+",
+        choices=service_names(),
+        default=(),
+        help="strike these services (default: all)",
+    )
+    parser.add_argument(
+        "--deliveries", type=int, default=0, help="deliveries that are open before a fault comes (default: any number)"
+    )
     parser.add_argument("--rate", type=float, default=Plan.rate, help="things asked for in a second")
     parser.add_argument("--pause", type=float, default=Plan.pause, help="seconds between faults, on the average")
     parser.add_argument("--patience", type=float, default=Plan.patience, help="seconds to come to rest, at most")
     chosen = parser.parse_args(arguments)
     seed = chosen.seed if chosen.seed is not None else time.time_ns() % _LARGEST_SEED
     only = tuple(kind for kind in KINDS if chosen.only is None or kind in chosen.only)
-    return Plan(seed, chosen.kills, only, chosen.brokers, chosen.at, chosen.rate, chosen.pause, chosen.patience)
+    return Plan(**{**vars(chosen), "seed": seed, "only": only})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Lines of JSON, each with its moment (`at`, wall clock in seconds) and what it is
 - `published`: an engine's rebalancing event stands on its topic; `stopped` where it must never be sent
 - `poisoned`: something unreadable or refusable stands on a topic, and these groups must park it
 - `answered`: an HTTP answer that was not final, such as 503
-- `fault`: something is broken, with the number of items in flight at that moment
+- `fault`: something is broken, with the number of items in flight, and of deliveries open, at that moment
 """
 
 from __future__ import annotations

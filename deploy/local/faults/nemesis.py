@@ -16,6 +16,7 @@ from deploy.local.faults import disks
 from deploy.local.faults.ledger import Ledger
 from deploy.local.faults.plan import KINDS
 from deploy.local.faults.stage import Stage
+from deploy.local.faults.watch import Watch
 from deploy.local.faults.wires import Mode
 from deploy.local.processes import LeashedProcess, Node
 from deploy.local.services import ServiceProcess
@@ -33,6 +34,8 @@ _IMPATIENT = 0.25
 _HEAL_SECONDS = 90.0
 #: how long a fault waits until there is enough for it to hit
 _FILLS_WITHIN = 120.0
+#: and until as many deliveries are open as the plan asks for, which takes minutes
+_GATHER_WITHIN = 600.0
 #: seconds that a clock is off at most: a subscriber refuses what was signed more than five minutes ago or ahead
 _FARTHEST_OFF = 240.0
 #: how long a broker whose disk was full may take to find out
@@ -50,7 +53,7 @@ class Nemesis:
 
     stage: Stage
     ledger: Ledger
-    in_flight: Callable[[], int]
+    watch: Watch
     chance: random.Random
     done: Counter[str] = field(default_factory=Counter)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
@@ -92,11 +95,15 @@ class Nemesis:
         return [kind for kind in self.stage.plan.only if kind not in away]
 
     async def _enough_in_flight(self, stop: asyncio.Event) -> None:
-        deadline = time.monotonic() + _FILLS_WITHIN
-        while self.in_flight() < self.stage.plan.least_in_flight and time.monotonic() < deadline:
+        deadline = time.monotonic() + (_GATHER_WITHIN if self.stage.plan.deliveries else _FILLS_WITHIN)
+        while not self._enough() and time.monotonic() < deadline:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _LOOK)
                 return
+
+    def _enough(self) -> bool:
+        plan, watch = self.stage.plan, self.watch
+        return watch.in_flight() >= plan.least_in_flight and watch.deliveries >= plan.deliveries
 
     async def _strike(self, kind: str) -> None:
         strikes: dict[str, Strike] = {
@@ -114,15 +121,17 @@ class Nemesis:
 
     def _struck(self, kind: str, victim: str, **told: object) -> None:
         self.done[kind] += 1
-        self.ledger.write("fault", kind=kind, victim=victim, in_flight=self.in_flight(), **told)
+        under_way = {"in_flight": self.watch.in_flight(), "deliveries": self.watch.deliveries}
+        self.ledger.write("fault", kind=kind, victim=victim, **under_way, **told)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
     def _victim(self) -> tuple[str, ServiceProcess]:
         """A service's process that nobody else breaks at the moment, if there is one."""
-        free = [name for name in self.stage.services if not self._lock(name).locked()]
-        name = self.chance.choice(free or list(self.stage.services))
+        victims = self.stage.victims
+        free = [name for name in victims if not self._lock(name).locked()]
+        name = self.chance.choice(free or victims)
         return name, self.stage.services[name]
 
     async def _kill(self) -> None:
@@ -217,7 +226,7 @@ class Nemesis:
         clocks = self.stage.clocks
         if clocks is None:
             return
-        name = self.chance.choice(clocks.owners)
+        name = self.chance.choice([name for name in clocks.owners if name in self.stage.victims])
         async with self._lock(f"{name} clock"):
             off = self.chance.choice([-1, 1]) * self.chance.uniform(1, _FARTHEST_OFF)
             seconds = self.chance.uniform(1, self.stage.plan.longest_stop)
@@ -230,7 +239,8 @@ class Nemesis:
         wires = self.stage.wires
         if wires is None:
             return
-        name, end = self.chance.choice(sorted({(way.owner, way.end) for way in wires.ways}))
+        ends = {(way.owner, way.end) for way in wires.ways if way.owner in self.stage.victims}
+        name, end = self.chance.choice(sorted(ends))
         mode = self.chance.choice(list(Mode))
         async with self._lock(f"{name} {end}"):
             seconds = self.chance.uniform(1, self.stage.plan.longest_stop)

@@ -21,6 +21,8 @@ KINDS: Final[dict[str, tuple[int, str]]] = {
 
 #: a run with fewer faults is a short one, whose waits are short as well
 _LONG = 50
+#: how much longer deliveries wait where many of them are to be open
+_MORE_DELAY = 4
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Plan:
     brokers: int = 1
     #: where a process is to kill itself; empty: anywhere
     at: Sequence[str] = ()
+    #: services whose processes are struck; empty: all
+    victims: Sequence[str] = ()
+    #: deliveries, each of one event or of a package of them, that are open before a fault comes
+    deliveries: int = 0
     #: things asked of the system in a second, on the average
     rate: float = 30.0
     #: seconds between one fault and the next, on the average
@@ -46,6 +52,10 @@ class Plan:
         """Whether there is time for long waits."""
         return self.kills >= _LONG
 
+    def strikes(self, service: str) -> bool:
+        """Whether processes of the service may be struck."""
+        return not self.victims or service in self.victims
+
     @property
     def longest_stop(self) -> float:
         """Seconds that a process may be stopped."""
@@ -54,7 +64,7 @@ class Plan:
     @property
     def delay(self) -> float:
         """Seconds that deliveries wait at the subscriptions that ask for it: this is what keeps items in flight."""
-        return 60.0 if self.long else 6.0
+        return (60.0 if self.long else 6.0) * (_MORE_DELAY if self.deliveries else 1)
 
     @property
     def least_in_flight(self) -> int:
@@ -76,4 +86,8 @@ class Plan:
             parts.append(f"BROKERS={self.brokers}")
         if self.at:
             parts.append(f"AT='{' '.join(self.at)}'")
+        if self.victims:
+            parts.append(f"VICTIMS='{' '.join(self.victims)}'")
+        if self.deliveries:
+            parts.append(f"DELIVERIES={self.deliveries}")
         return " ".join(parts)

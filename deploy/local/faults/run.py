@@ -48,7 +48,7 @@ async def play(stage: Stage, console: Console) -> tuple[Evidence, list[Violation
 async def _under_load(stage: Stage, world: World, watch: Watch, console: Console) -> dict[str, int]:
     stop = asyncio.Event()
     chance = random.Random(stage.plan.seed + 1)  # noqa: S311 -- moments, not secrets
-    nemesis = Nemesis(stage, world.ledger, watch.in_flight, chance)
+    nemesis = Nemesis(stage, world.ledger, watch, chance)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     background = [
         asyncio.create_task(each)
@@ -114,7 +114,7 @@ async def _progress(world: World, watch: Watch, nemesis: Nemesis, console: Conso
         faults = ", ".join(f"{count} {kind}" for kind, count in sorted(nemesis.done.items()))
         console.print(
             f"{time.monotonic() - began:6.0f} s  {counts.get('asked', 0):,} asked for, "
-            f"{watch.in_flight():,} in flight; "
+            f"{watch.in_flight():,} in flight, {watch.deliveries:,} deliveries open; "
             f"{nemesis.done.total()} of {nemesis.stage.plan.kills} faults{': ' if faults else ''}{faults}"
         )
 

@@ -21,7 +21,8 @@ from deploy.local.processes import SERVICE_RANK, Command, LeashedProcess, wait_u
 from deploy.local.services import REPOSITORY, RunningSystem, ServiceProcess, running_system, service_names
 from deploy.local.stack import Stack, local_stack
 
-_SECOND = "-2"
+#: what the labels of second replicas end with
+SECOND = "-2"
 _CLIENTS = 3
 #: Patient beyond any fault, and quick enough for a run of minutes.
 _RETRIES = ",".join(["1", "1", "2", "2", *["3"] * 46])
@@ -51,9 +52,14 @@ class Stage:
         return self.system.services
 
     @property
+    def victims(self) -> list[str]:
+        """The processes of services that may be struck."""
+        return [name for name in self.services if self.plan.strikes(name.removesuffix(SECOND))]
+
+    @property
     def urls(self) -> dict[str, list[str]]:
         """Service -> the base URLs of its replicas."""
-        return {name: [self.system.urls[name], self.system.urls[name + _SECOND]] for name in service_names()}
+        return {name: [self.system.urls[name], self.system.urls[name + SECOND]] for name in service_names()}
 
 
 @contextmanager
@@ -67,7 +73,7 @@ def staged(plan: Plan, folder: Path) -> Iterator[Stage]:
         _wired(system, detours) as wires,
     ):
         for name in service_names():
-            label = name + _SECOND
+            label = name + SECOND
             moved = moving.environment(label) if moving else {}
             system.start(name, label=label, environment={**wires.environments.get(name, {}), **moved})
         system.clients += system.create_clients(*(f"client-{n}" for n in range(len(system.clients), _CLIENTS)))
@@ -83,7 +89,7 @@ def _clocks(plan: Plan, folder: Path) -> Iterator[Clocks | None]:
         yield None
         return
     try:
-        yield Clocks(folder, [name + _SECOND for name in service_names()], found)
+        yield Clocks(folder, [name + SECOND for name in service_names()], found)
     finally:
         clocks.clear_away()
 
@@ -117,8 +123,8 @@ def _wired(system: RunningSystem, detours: list[list[Detour]]) -> Iterator[Wirin
     services = zip(system.databases.items(), free_ports(len(system.databases)), strict=True)
     for number, ((name, dsn), port) in enumerate(services):
         mine = [broker[number] for broker in detours]
-        ways += [Way(each.advertised, name + _SECOND, "kafka", each.port) for each in mine]
-        ways.append(Way(port, name + _SECOND, "postgres", postgres))
+        ways += [Way(each.advertised, name + SECOND, "kafka", each.port) for each in mine]
+        ways.append(Way(port, name + SECOND, "postgres", postgres))
         bootstrap = ",".join(f"{LOOPBACK}:{each.advertised}" for each in mine)
         environments[name] = {"PORTFOLIO_BUS_KAFKA": bootstrap, "PORTFOLIO_BUS_DATABASE_URL": _by_port(dsn, port)}
     wires = Wires(ways)
@@ -136,9 +142,9 @@ def _environment(plan: Plan) -> dict[str, str]:
         "PORTFOLIO_BUS_REPLICATION": str(plan.brokers),
         "PORTFOLIO_BUS_RETRY_SCHEDULE": _RETRIES,
         "PORTFOLIO_BUS_ATTEMPT_TIMEOUT": "4",
-        "PORTFOLIO_BUS_LEASE_SECONDS": "8",
-        "PORTFOLIO_BUS_CIRCUIT_OPEN_SECONDS": "1",
-        "PORTFOLIO_BUS_CIRCUIT_LONGEST_SECONDS": "4",
+        "PORTFOLIO_BUS_LEASESECONDS": "8",
+        "PORTFOLIO_BUS_CIRCUIT_OPENSECONDS": "1",
+        "PORTFOLIO_BUS_CIRCUIT_LONGESTSECONDS": "4",
     }
 
 

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.console import Console
 from deploy.local.faults.checks import Violation
 from deploy.local.faults.evidence import Evidence
 from deploy.local.faults.plan import Plan
+from deploy.local.faults.stage import SECOND
 from deploy.local.services import REPOSITORY
 
 #: violations that are told one by one, and stories that are told whole
@@ -31,7 +32,6 @@ def summary_of(
 ) -> dict[str, Any]:
     """What came of a run of the sources at `commit`, for people and for documents."""
     faults = evidence.entries("fault")
-    in_flight = [entry["in_flight"] for entry in faults]
     return {
         "command": plan.command,
         "commit": commit,
@@ -40,7 +40,9 @@ def summary_of(
         "seconds": round(seconds),
         "brokers": plan.brokers,
         "faults": dict(Counter(entry["kind"] for entry in faults)),
-        "in_flight_at_fault": {"least": min(in_flight, default=0), "most": max(in_flight, default=0)},
+        "victims": dict(Counter(entry["victim"].removesuffix(SECOND) for entry in faults)),
+        "in_flight_at_fault": _range(entry["in_flight"] for entry in faults),
+        "deliveries_at_fault": _range(entry["deliveries"] for entry in faults),
         "items": {
             "requests": sum(entry["via"] == "http" for entry in evidence.asked.values()),
             "commands": sum(entry["via"] == "command" for entry in evidence.asked.values()),
@@ -61,6 +63,11 @@ def summary_of(
             "python": platform.python_version(),
         },
     }
+
+
+def _range(counts: Iterable[int]) -> dict[str, int]:
+    seen = sorted(counts) or [0]
+    return {"least": seen[0], "most": seen[-1]}
 
 
 def tell(console: Console, folder: Path, plan: Plan, evidence: Evidence, violations: Sequence[Violation]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -61,8 +61,9 @@ _LEFT: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-_WAITING = """
-    SELECT coalesce(sum(1 + cardinality(more_event_ids)), 0) FROM deliveries WHERE state IN ('WAITING', 'LEASED')
+_OPEN = """
+    SELECT count(*) AS deliveries, coalesce(sum(1 + cardinality(more_event_ids)), 0) AS events
+    FROM deliveries WHERE state IN ('WAITING', 'LEASED')
 """
 
 
@@ -74,6 +75,8 @@ class Watch:
         self._ledger = ledger
         self._kafka = kafka
         self._waiting = 0
+        #: deliveries that wait or are being sent, a package of events being one
+        self.deliveries = 0
 
     def in_flight(self) -> int:
         """What is asked for and not answered, written and not published, published and not delivered."""
@@ -84,10 +87,10 @@ class Watch:
         while True:
             await asyncio.to_thread(self._look_at_memory)
             with suppress(*_AWAY):
-                waiting = await self._count("webhook_dispatcher", _WAITING)
+                deliveries, waiting = await self._row("webhook_dispatcher", _OPEN)
                 for service in self._stage.system.databases:
                     waiting += await self._count(service, "SELECT count(*) FROM outbox")
-                self._waiting = waiting
+                self._waiting, self.deliveries = waiting, deliveries
             await asyncio.sleep(_EVERY)
 
     async def left(self) -> dict[str, int]:
@@ -104,12 +107,17 @@ class Watch:
         return found
 
     async def _count(self, service: str, query: str) -> int:
+        (count,) = await self._row(service, query)
+        return count
+
+    async def _row(self, service: str, query: str) -> Sequence[int]:
+        """The one row of counts that `query` finds in a service's database."""
         async with asyncio.timeout(_ANSWER_SECONDS):
             connection = await asyncpg.connect(
                 self._stage.system.databases[service], timeout=_ANSWER_SECONDS, ssl=False
             )
             try:
-                return int(await connection.fetchval(query))
+                return [int(count) for count in await connection.fetchrow(query) or ()]
             finally:
                 await connection.close(timeout=_ANSWER_SECONDS)
 

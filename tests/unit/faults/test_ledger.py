@@ -35,4 +35,15 @@ def test_a_plan_says_what_repeats_it() -> None:
         Plan(7, 300, only=("stop", "kill"), brokers=3).command
         == "make faults KILLS=300 SEED=7 ONLY='stop kill' BROKERS=3"
     )
+    assert (
+        Plan(7, 100, only=("kill",), victims=("webhook_dispatcher",), deliveries=1000).command
+        == "make faults KILLS=100 SEED=7 ONLY='kill' VICTIMS='webhook_dispatcher' DELIVERIES=1000"
+    )
     assert set(Plan(1, 1).only) == set(KINDS)
+
+
+def test_a_plan_strikes_the_services_that_it_names_or_all() -> None:
+    services = ["config_service", "order_service", "webhook_dispatcher"]
+
+    assert [name for name in services if Plan(1, 1).strikes(name)] == services
+    assert [name for name in services if Plan(1, 1, victims=services[2:]).strikes(name)] == services[2:]

@@ -32,10 +32,20 @@ def table(figures: Sequence[Figure]) -> Table:
     return shown
 
 
-def keep(measured: Mapping[str, Sequence[Figure]], suffix: str = "") -> Path:
-    """Write the figures of each measurement down, as JSON and as pictures; answers the folder.
+def markdown(figures: Sequence[Figure]) -> str:
+    """All figures as a table of a document: name, median, spread, limit with what it is."""
+    rows = [("what", "median", "spread", "limit")]
+    for figure in figures:
+        name, shown, spread, limit, limit_is = figure.row()
+        rows.append((name, shown, spread, f"{limit} ({limit_is})" if limit_is else limit))
+    rows.insert(1, ("---", "---:", "---:", "---:"))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
-    `suffix` tells benchmarks apart.
+
+def keep(measured: Mapping[str, Sequence[Figure]], commit: str, suffix: str = "") -> Path:
+    """Write the figures of each measurement down, as JSON, as a table in Markdown and as pictures; answers the folder.
+
+    `commit` is that of the sources that were measured; `suffix` tells benchmarks apart.
     """
     folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}{suffix}"
     folder.mkdir(parents=True)
@@ -51,8 +61,10 @@ def keep(measured: Mapping[str, Sequence[Figure]], suffix: str = "") -> Path:
         for name, figures in measured.items()
         for figure in figures
     ]
-    document = {"machine": machine, "settings": {"arguments": sys.argv[1:]}, "figures": figures}
+    settings = {"arguments": sys.argv[1:]}
+    document = {"commit": commit, "machine": machine, "settings": settings, "figures": figures}
     (folder / "figures.json").write_text(json.dumps(document, indent=2))
+    (folder / "figures.md").write_text(markdown([figure for figures in measured.values() for figure in figures]))
     # Imported where it is needed: what draws takes longer to import than all the rest.
     from deploy.local.bench.plots import plots  # noqa: PLC0415
 

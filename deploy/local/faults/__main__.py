@@ -22,8 +22,9 @@ from deploy.local.errors import ProcessFailedError, StackUnavailableError
 from deploy.local.faults.plan import KINDS, Plan
 from deploy.local.faults.run import play
 from deploy.local.faults.stage import Stage, staged
-from deploy.local.faults.telling import commit_of_the_tree, summary_of, tell
+from deploy.local.faults.telling import row_of, summary_of, tell
 from deploy.local.services import service_names
+from deploy.local.tree import commit_of_the_tree
 
 RESULTS = Path(".local/faults")
 
@@ -66,6 +67,7 @@ def _judged(stage: Stage, console: Console, commit: str, began: float) -> bool:
     if violations:
         _keep_logs(stage)
     console.print_json(json.dumps(summary))
+    console.print(f"its row in docs/proof.md:\n{row_of(summary)}", markup=False)
     verdict = "NOT clean" if violations else "clean"
     console.print(f"{verdict}, seed {stage.plan.seed}, in {time.monotonic() - began:.0f} s; kept in {stage.folder}")
     return not violations

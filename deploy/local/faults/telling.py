@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from deploy.local.faults.checks import Violation
 from deploy.local.faults.evidence import Evidence
 from deploy.local.faults.plan import Plan
 from deploy.local.faults.stage import SECOND
-from deploy.local.services import REPOSITORY
 
 #: violations that are told one by one, and stories that are told whole
 _SHOWN = 20
@@ -68,6 +66,22 @@ def summary_of(
 def _range(counts: Iterable[int]) -> dict[str, int]:
     seen = sorted(counts) or [0]
     return {"least": seen[0], "most": seen[-1]}
+
+
+def row_of(summary: Mapping[str, Any]) -> str:
+    """The run as a row of the table in docs/proof.md, in Markdown."""
+    faults = sorted(summary["faults"].items(), key=lambda each: -each[1])
+    brokers = ", three brokers" if summary["brokers"] > 1 else ""
+    violations = ", ".join(f"{count} of {promise}" for promise, count in summary["violations"].items())
+    columns = (
+        summary["commit"] + brokers,
+        str(summary["seed"]),
+        f"{sum(count for _, count in faults)}: " + ", ".join(f"{count} {kind}" for kind, count in faults),
+        " to ".join(f"{summary['in_flight_at_fault'][end]:,}" for end in ("least", "most")),
+        ", ".join(f"{summary['items'][item]:,}" for item in ("accounts", "orders", "records", "deliveries")),
+        f"{f'not clean: {violations}' if violations else 'clean'}, in {summary['seconds']:,} s",
+    )
+    return f"| {' | '.join(columns)} |"
 
 
 def tell(console: Console, folder: Path, plan: Plan, evidence: Evidence, violations: Sequence[Violation]) -> None:
@@ -120,14 +134,3 @@ def _sent_of(evidence: Evidence, account: str) -> Iterator[str]:
 
 def _shown(told: Any) -> str:  # noqa: ANN401 -- any JSON
     return json.dumps(dict(told), default=str, ensure_ascii=False)
-
-
-def commit_of_the_tree() -> str:
-    """The commit of the sources as they are now, marked where they were changed since."""
-    try:
-        shown = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return shown.stdout.strip()

@@ -1,8 +1,12 @@
 """Whether a database has what a process needs: not before its migrations, and also while a newer version rolls out."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
+import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from deploy.local.services import service_names
@@ -53,3 +57,17 @@ def test_every_migration_is_called_after_its_branch_and_its_number() -> None:
         for number, path in enumerate(found, 1):
             (revision,) = re.findall(r'^revision = "(\w+)"', path.read_text(), re.MULTILINE)
             assert (revision, path.name[:4]) == (f"{branch}_{number:04}", f"{number:04}")
+
+
+@pytest.mark.parametrize("name", service_names())
+def test_the_newest_migrations_are_those_that_alembic_finds(name: str) -> None:
+    package = f"services.{name}"
+
+    assert schema.heads(package) == set(ScriptDirectory.from_config(schema.config_of(package)).get_heads())
+
+
+@pytest.mark.parametrize("name", service_names())
+def test_a_process_that_does_not_migrate_loads_no_alembic(name: str) -> None:
+    built = f"import sys, services.{name}.app, shared.kit.command_line; sys.exit('alembic' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", built], cwd=ROOT, check=False).returncode == 0

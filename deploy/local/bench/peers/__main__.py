@@ -24,6 +24,7 @@ from deploy.local.bench.results import keep, table
 from deploy.local.errors import ProcessFailedError, StackUnavailableError
 from deploy.local.java import find_java
 from deploy.local.stack import Stack, local_stack
+from deploy.local.tree import commit_of_the_tree
 from shared.kit.logs import configure_logs
 
 #: rows that Debezium publishes before anything is measured: the JVM compiles what it runs often, which takes minutes of
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     configure_logs("bench-peers", "ERROR")
     collected: Collected = defaultdict(list)
+    commit = commit_of_the_tree()
     try:
         find_java()
         debezium_jars()
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     figures = side_by_side(collected)
     console.print(table(figures))
-    console.print(f"kept in {keep({'peers': figures}, '-peers')}")
+    console.print(f"kept in {keep({'peers': figures}, commit, '-peers')}")
     return 0
 
 

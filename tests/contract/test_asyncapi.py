@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from jsonschema import Draft7Validator, Draft202012Validator
 
 from shared.contracts import MESSAGES, TOPICS, read
 from shared.kit.parking import Parked, Parking
@@ -16,6 +15,7 @@ from tests.docs.asyncapi import _PARKED_HEADERS, DOCUMENT, document, document_te
 
 from .baselines import REPOSITORY, agreed_commits, text_at
 from .bus_additions import breaking_changes_of_bus
+from .validators import by_draft_7, by_draft_2020
 
 Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ def test_the_document_says_what_the_code_says() -> None:
 
 def test_the_document_is_valid_by_the_specifications_own_schema(bus: Json) -> None:
     official = json.loads(OFFICIAL.read_text(encoding="utf-8"))
-    errors = [f"{error.json_path}: {error.message}" for error in Draft7Validator(official).iter_errors(bus)]
+    errors = [f"{error.json_path}: {error.message}" for error in by_draft_7(official).iter_errors(bus)]
     assert errors == []
 
 
@@ -65,7 +65,7 @@ def test_the_specifications_schema_refuses_what_is_no_document(bus: Json) -> Non
     official = json.loads(OFFICIAL.read_text(encoding="utf-8"))
     broken = deepcopy(bus)
     broken["channels"]["orders.events.v1"]["bindings"]["kafka"]["partitions"] = "twelve"
-    assert not Draft7Validator(official).is_valid(broken)
+    assert not by_draft_7(official).is_valid(broken)
 
 
 def test_every_reference_leads_to_something(bus: Json) -> None:
@@ -85,7 +85,7 @@ def test_every_topic_and_every_message_is_in_it_once(bus: Json) -> None:
 @pytest.mark.parametrize("part", ["headers", "payload"])
 def test_an_example_fits_what_is_said_of_its_message(bus: Json, name: str, part: str) -> None:
     schema = {"components": bus["components"], "$ref": f"#/components/messages/{name}/{part}"}
-    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    validator = by_draft_2020(schema)
     (example,) = bus["components"]["messages"][name]["examples"]
 
     validator.validate(example[part])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 import asyncpg
 from rich.console import Console
@@ -62,52 +64,64 @@ BY_DEFAULT = tuple(name for name in MEASUREMENTS if name not in APART)
 Measurement = Callable[[], Awaitable[list[Figure]]]
 
 
+@dataclass
+class Run:
+    """What was asked for, and what is measured so far."""
+
+    chosen: argparse.Namespace
+    console: Console
+    began: float = field(default_factory=time.monotonic)
+    measured: dict[str, list[Figure]] = field(default_factory=dict)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Measure; answers the exit status, which says nothing about the figures."""
+    """Measure; answers the exit status, which says nothing about the figures. Ctrl-C shows what there is by then."""
     chosen = _parser().parse_args(arguments)
-    console = Console(highlight=False)
-    names = chosen.only or BY_DEFAULT
+    run = Run(chosen, Console(highlight=False))
     # Now, since others may commit while it runs.
     commit = commit_of_the_tree()
-    measured: dict[str, list[Figure]] = {}
     try:
-        # Each kind has a stack of its own: what the first has written is no burden of the second.
-        if alone := [name for name in OF_THE_STACK if name in names]:
-            console.print("starting Kafka and PostgreSQL …")
-            with local_stack(throughput=True) as stack:
-                measured |= asyncio.run(_of_the_stack(stack, alone, chosen, console))
-        if whole := [name for name in OF_THE_SYSTEM if name in names]:
-            console.print("starting Kafka, PostgreSQL and the services …")
-            with local_stack(throughput=True) as stack, running_system(stack) as system:
-                measured |= asyncio.run(_of_the_system(system, whole, chosen, console))
+        _measure(run, chosen.only or BY_DEFAULT)
     except (StackUnavailableError, ProcessFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    console.print(table([figure for figures in measured.values() for figure in figures]))
-    console.print(f"kept in {keep(measured, commit)}")
-    return 0
+    except KeyboardInterrupt:
+        run.console.print("ended early")
+    finally:
+        if run.measured:
+            run.console.print(table([figure for figures in run.measured.values() for figure in figures]))
+            run.console.print(f"kept in {keep(run.measured, commit)}")
+    return 0 if run.measured else 130
 
 
-async def _of_the_stack(
-    stack: Stack, names: Sequence[str], chosen: argparse.Namespace, console: Console
-) -> dict[str, list[Figure]]:
-    runs: int = chosen.runs
+def _measure(run: Run, names: Sequence[str]) -> None:
+    # Each kind has a stack of its own: what the first has written is no burden of the second.
+    if alone := [name for name in OF_THE_STACK if name in names]:
+        run.console.print("starting Kafka and PostgreSQL …")
+        with local_stack(throughput=True) as stack:
+            asyncio.run(_of_the_stack(stack, alone, run))
+    if whole := [name for name in OF_THE_SYSTEM if name in names]:
+        run.console.print("starting Kafka, PostgreSQL and the services …")
+        with local_stack(throughput=True) as stack, running_system(stack) as system:
+            asyncio.run(_of_the_system(system, whole, run))
+
+
+async def _of_the_stack(stack: Stack, names: Sequence[str], run: Run) -> None:
+    chosen, runs = run.chosen, run.chosen.runs
     measurements: dict[str, Measurement] = {
         "relay": lambda: relay(stack, runs, Sizes(chosen.rows, chosen.waiting)),
         "consumers": lambda: consumers(stack, runs, chosen.messages),
     }
-    return await _measured(measurements, names, runs, console)
+    await _one_after_the_other(measurements, names, run)
 
 
-async def _of_the_system(
-    system: RunningSystem, names: Sequence[str], chosen: argparse.Namespace, console: Console
-) -> dict[str, list[Figure]]:
+async def _of_the_system(system: RunningSystem, names: Sequence[str], run: Run) -> None:
+    chosen, runs = run.chosen, run.chosen.runs
     kafka = Kafka(system.stack.kafka, client_id="bench")
     database = system.databases["order_service"]
     async with asyncpg.create_pool(database, min_size=2, max_size=8) as orders, upstream_of(system, kafka) as upstream:
         await upstream.sign_in()
         bench = Bench(system, upstream, orders)
-        runs: int = chosen.runs
         measurements: dict[str, Measurement] = {
             "idle": lambda: idle(system, runs),
             "one-deletion": lambda: one_large_deletion(bench, kafka, runs),
@@ -125,17 +139,13 @@ async def _of_the_system(
             "console": lambda: overviews(system, runs),
             "overhead": lambda: overhead(system, upstream, kafka, runs),
         }
-        return await _measured(measurements, names, runs, console)
+        await _one_after_the_other(measurements, names, run)
 
 
-async def _measured(
-    measurements: dict[str, Measurement], names: Sequence[str], runs: int, console: Console
-) -> dict[str, list[Figure]]:
-    measured = {}
+async def _one_after_the_other(measurements: dict[str, Measurement], names: Sequence[str], run: Run) -> None:
     for name in names:
-        console.print(f"{name}, {runs} times …")
-        measured[name] = await measurements[name]()
-    return measured
+        run.console.print(f"{time.monotonic() - run.began:6.0f} s  {name}, {run.chosen.runs} times …")
+        run.measured[name] = await measurements[name]()
 
 
 def _parser() -> argparse.ArgumentParser:

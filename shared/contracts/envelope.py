@@ -6,7 +6,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
@@ -17,17 +17,18 @@ from .values import as_utc, format_time, parse_time
 SPEC_VERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
 
-#: Field of Envelope -> header and the most characters that its value may have.
-_TEXTS: Final = {
-    "id": ("ce_id", 128),
-    "type": ("ce_type", 128),
-    "source": ("ce_source", 256),
-    "subject": ("ce_subject", 256),
-    "correlation_id": ("ce_correlationid", 256),
-    "causation_id": ("ce_causationid", 256),
-}
+#: Header of each of Envelope's texts, and the most characters that its value may have.
+_TEXTS: Final = (
+    ("ce_id", 128),
+    ("ce_type", 128),
+    ("ce_source", 256),
+    ("ce_subject", 256),
+    ("ce_correlationid", 256),
+    ("ce_causationid", 256),
+)
 _REQUIRED: Final = ("ce_specversion", "content-type", "ce_id", "ce_type", "ce_source", "ce_time", "ce_clientid")
-_KNOWN: Final = frozenset((*_REQUIRED, "ce_subject", "ce_correlationid", "ce_causationid", "traceparent"))
+_REQUIRED_SET: Final = frozenset(_REQUIRED)
+_KNOWN: Final = _REQUIRED_SET | {"ce_subject", "ce_correlationid", "ce_causationid", "traceparent"}
 _MAX_OTHER: Final = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _JSON = re.compile(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
@@ -55,16 +56,17 @@ class Envelope:
     traceparent: str | None = None
 
     def __post_init__(self) -> None:
-        for field, (header, longest) in _TEXTS.items():
-            text: str | None = getattr(self, field)
+        texts = (self.id, self.type, self.source, self.subject, self.correlation_id, self.causation_id)
+        for text, (header, longest) in zip(texts, _TEXTS, strict=True):
             if text is not None:
                 _check_text(header, text, longest)
         if self.traceparent is not None and not _is_traceparent(self.traceparent):
             raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, "header traceparent is not as in W3C Trace Context")
-        try:
-            object.__setattr__(self, "time", as_utc(self.time))
-        except ValueError as error:
-            raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header ce_time: {error}") from error
+        if self.time.tzinfo is not UTC:
+            try:
+                object.__setattr__(self, "time", as_utc(self.time))
+            except ValueError as error:
+                raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header ce_time: {error}") from error
 
 
 def to_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
@@ -92,10 +94,10 @@ def read_envelope(headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
     not valid is ignored too, as W3C Trace Context demands: a broken trace must not stop a message.
     """
     texts = _texts_of(headers)
-    for name in _REQUIRED:
-        if name not in texts:
-            raise UnreadableEnvelope(Unreadable.MISSING_ATTRIBUTE, f"header {name} is missing")
-    _check_format(texts)
+    if not texts.keys() >= _REQUIRED_SET:
+        missing = next(name for name in _REQUIRED if name not in texts)
+        raise UnreadableEnvelope(Unreadable.MISSING_ATTRIBUTE, f"header {missing} is missing")
+    _check_format(texts["ce_specversion"], texts["content-type"])
     traceparent = texts.get("traceparent")
     return Envelope(
         id=texts["ce_id"],
@@ -111,6 +113,17 @@ def read_envelope(headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
 
 
 def _texts_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """The headers that the envelope knows, as texts."""
+    given = list(headers)
+    # Nearly every record has these headers and no others, each once, which is found out at a third of the cost.
+    try:
+        texts = {name: value.decode() for name, value in given}  # type: ignore[union-attr]  # None has its way below
+    except (AttributeError, UnicodeDecodeError):
+        return _texts_one_by_one(given)
+    return texts if len(texts) == len(given) and texts.keys() <= _KNOWN else _texts_one_by_one(given)
+
+
+def _texts_one_by_one(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for name, value in headers:
         if name not in _KNOWN:
@@ -138,22 +151,25 @@ def _decoded_value(name: str, value: bytes | None) -> str:
         raise UnreadableEnvelope(Unreadable.NOT_UTF8_HEADER, f"header {name!a} is not UTF-8") from error
 
 
-def _check_format(texts: dict[str, str]) -> None:
-    for name in ("ce_specversion", "content-type", "ce_time", "ce_clientid"):
-        _check_text(name, texts[name], _MAX_OTHER)
-    if texts["ce_specversion"] != SPEC_VERSION:
+def _check_format(version: str, content_type: str) -> None:
+    if version != SPEC_VERSION:
+        _check_text("ce_specversion", version, _MAX_OTHER)
         raise UnreadableEnvelope(Unreadable.WRONG_VERSION, f"header ce_specversion is not {SPEC_VERSION}")
-    if texts["content-type"] != CONTENT_TYPE and not _JSON.fullmatch(texts["content-type"]):
-        raise UnreadableEnvelope(Unreadable.WRONG_CONTENT_TYPE, f"header content-type is not {CONTENT_TYPE}")
+    if content_type != CONTENT_TYPE:
+        _check_text("content-type", content_type, _MAX_OTHER)
+        if not _JSON.fullmatch(content_type):
+            raise UnreadableEnvelope(Unreadable.WRONG_CONTENT_TYPE, f"header content-type is not {CONTENT_TYPE}")
 
 
 def _check_text(header: str, text: str, longest: int) -> None:
+    # Nearly every text is plain, which is found out at a tenth of the cost.
+    if 0 < len(text) <= longest and text.isascii() and text.isprintable():
+        return
     if not text:
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} is empty")
     if len(text) > longest:
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} is longer than {longest} characters")
-    # Nearly every text is plain, which is found out at a tenth of the cost.
-    if not (text.isascii() and text.isprintable()) and _CONTROL.search(text):
+    if _CONTROL.search(text):
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header {header} contains control characters")
 
 
@@ -165,11 +181,13 @@ def _time_of(text: str) -> datetime:
     try:
         return parse_time(text)
     except ValueError as error:
+        _check_text("ce_time", text, _MAX_OTHER)
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, f"header ce_time: {error}") from error
 
 
 @lru_cache(maxsize=1024)
 def _client_of(text: str) -> UUID:
+    _check_text("ce_clientid", text, _MAX_OTHER)
     if not _UUID.fullmatch(text):
         raise UnreadableEnvelope(Unreadable.BAD_ATTRIBUTE, "header ce_clientid is not a UUID")
     return UUID(text)

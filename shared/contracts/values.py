@@ -21,6 +21,7 @@ MAX_COUNTER: Final = 2**63 - 1
 DECIMAL_PATTERN: Final = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 _DECIMAL = re.compile(DECIMAL_PATTERN.removesuffix("$") + r"\Z")
 _MAX_DECIMAL_TEXT = MAX_DECIMAL_DIGITS + 2  # a sign and a point
+_TOO_MANY_DIGITS = f"a decimal has at most {MAX_DECIMAL_DIGITS} digits"
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -63,21 +64,22 @@ def parse_decimal(text: str) -> Decimal:
     if len(text) > _MAX_DECIMAL_TEXT or not _DECIMAL.match(text):
         message = 'a decimal is a string in plain notation of at most 34 digits, such as "100.00"'
         raise ValueError(message)
-    return within_digits(Decimal(text))
+    if len(text) - text.startswith("-") - ("." in text) > MAX_DECIMAL_DIGITS:
+        raise ValueError(_TOO_MANY_DIGITS)
+    return Decimal(text)
 
 
 def within_digits(number: Decimal) -> Decimal:
     """Return the decimal if it is finite and its plain notation has at most 34 digits, else raise ValueError."""
-    exponent = number.as_tuple().exponent
+    _, significant, exponent = number.as_tuple()
     if not isinstance(exponent, int):
         message = "a decimal must be finite"
         raise ValueError(message)  # noqa: TRY004 - pydantic turns only ValueError into a validation error
     # Counted before it is written out: 1E+999999999 in plain notation would fill the memory.
-    digits = len(number.as_tuple().digits)
+    digits = len(significant)
     written = digits + exponent if exponent >= 0 else max(digits, 1 - exponent)
     if written > MAX_DECIMAL_DIGITS:
-        message = "a decimal has at most 34 digits"
-        raise ValueError(message)
+        raise ValueError(_TOO_MANY_DIGITS)
     return number
 
 

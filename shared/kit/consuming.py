@@ -137,9 +137,10 @@ class Consumer:
         self, batch: Sequence[Taken], positions: Positions, *, whole: Sequence[Taken] | None = None
     ) -> None:
         """Do `batch` in one transaction; what cannot be read is looked for in `whole`, where that is more."""
-        commands = [item for item in batch if not isinstance(item, UnreadableRecord) and _is_command(item)]
-        events = [item for item in batch if isinstance(item, Received) and not _is_command(item)]
         understood = [item for item in batch if isinstance(item, Received)]
+        commands = [item for item in batch if not isinstance(item, UnreadableRecord) and _is_command(item)]
+        # A group takes the one or the other, as a rule: none is looked at twice then.
+        events = [item for item in understood if not _is_command(item)] if commands else understood
         await self.subscriber.before(understood)
         refused_events: list[tuple[Received[Any], Refused]] = []
         async with self.database.unit_of_work() as work:

@@ -53,7 +53,9 @@ async def first_time(
     """Those of `received` that this consumer has not taken before, each once, in their order."""
     if not received:
         return []
-    found = await connection.execute(_FIRST_TIME, _identities(consumer, received))
+    found = (await connection.execute(_FIRST_TIME, _identities(consumer, received))).all()
+    if len(found) == len(received):
+        return list(received)
     new = {tuple(row) for row in found}
     fresh = []
     for each in received:

@@ -29,6 +29,7 @@ M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 #: what the kit adds to a message that it parks, and takes off again when it is redriven
 PARKED_PREFIX = "parked-"
+_REDRIVE = ".redrive.v1"
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,11 @@ Taken = Received[Any] | BadCommand | UnreadableRecord
 
 def read(record: "ConsumerRecord[bytes, bytes]", logical_topic: str, *, keeps_copies: bool) -> Taken:
     """Read one record of the topic that the contract calls `logical_topic`."""
-    origin = _origin_of(record, logical_topic)
+    redriven = logical_topic.endswith(_REDRIVE)
+    origin = _origin_of(record) if redriven else None
+    origin = origin or Origin(logical_topic, record.partition, record.offset)
     try:
-        envelope = read_envelope(_without_parking(record.headers))
+        envelope = read_envelope(_without_parking(record.headers) if redriven else record.headers)
     except UnreadableEnvelope as fault:
         return UnreadableRecord(record, origin, fault.reason, str(fault))
     try:
@@ -143,14 +146,14 @@ def _cause_of(envelope: Envelope) -> Cause:
     return Cause(envelope.client_id, envelope.correlation_id or envelope.id, envelope.id, envelope.traceparent)
 
 
-def _origin_of(record: "ConsumerRecord[bytes, bytes]", logical_topic: str) -> Origin:
-    if logical_topic.endswith(".redrive.v1"):
-        parked = {name: value for name, value in record.headers if name.startswith(PARKED_PREFIX)}
-        # Whoever may write to that topic may have written anything there.
-        with suppress(KeyError, ValueError):
-            topic, partition, offset = (parked[f"{PARKED_PREFIX}{name}"] for name in ("topic", "partition", "offset"))
-            return Origin(topic.decode(), int(partition), int(offset))
-    return Origin(logical_topic, record.partition, record.offset)
+def _origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin | None:
+    """Where a redriven record stood at first; None where it does not say so."""
+    parked = {name: value for name, value in record.headers if name.startswith(PARKED_PREFIX)}
+    # Whoever may write to that topic may have written anything there.
+    with suppress(KeyError, ValueError):
+        topic, partition, offset = (parked[f"{PARKED_PREFIX}{name}"] for name in ("topic", "partition", "offset"))
+        return Origin(topic.decode(), int(partition), int(offset))
+    return None
 
 
 def _without_parking(headers: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

@@ -85,16 +85,20 @@ class Subscriber:
 
         return register
 
-    def handler_of(self, message: Message) -> EventHandler | None:
-        """Who takes `message`: its type's handler, or that of the nearest type it derives from."""
-        return next((self.handlers[kind] for kind in type(message).__mro__ if kind in self.handlers), None)
+    def handler_of(self, kind: type[Message]) -> EventHandler | None:
+        """Who takes messages of `kind`: its handler, or that of the nearest type it derives from."""
+        return next((self.handlers[each] for each in kind.__mro__ if each in self.handlers), None)
 
     def in_turns(self, received: Sequence[Received[Any]]) -> list["Turn"]:
         """`received` as few calls of handlers as possible, no message before an earlier one of its key."""
+        handlers = {kind: self.handler_of(kind) for kind in {type(each.body) for each in received}}
+        alone = next(iter(handlers.values()), None)
+        if alone is not None and all(handler is alone for handler in handlers.values()):
+            return [Turn(alone, list(received))]
         turns: list[Turn] = []
         last_turn_of: dict[str, int] = {}
         for each in received:
-            handler = self.handler_of(each.body)
+            handler = handlers[type(each.body)]
             if handler is None:
                 continue
             key = each.body.key

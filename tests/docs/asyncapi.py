@@ -216,7 +216,7 @@ def _typed_headers(name: str) -> Json:
 def _envelope_schema() -> Json:
     texts = {
         header: {"type": "string", "minLength": 1, "maxLength": longest, "description": _HEADERS[header]}
-        for header, longest in _TEXTS.values()
+        for header, longest in _TEXTS
     }
     return {
         "type": "object",

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from deploy.local.bench.backlog import GROUP, SOURCE
 from shared.contracts import ORDERS_EVENTS, OrderPlaced
 from shared.contracts.topics import DEFAULT_PARTITIONS
+from shared.kit import quick_start
 from shared.kit.bus import Bus
 from shared.kit.consuming import Consumer
 from shared.kit.kafka import Kafka
@@ -57,6 +58,8 @@ async def _take(dsn: str, bootstrap: str, prefix: str) -> None:
     bus = Bus(kafka, Liveness())
     bus.attach(Consumer(subscriber(), database, kafka))
     await bus.start()
+    # As a service does.
+    quick_start.keep_what_is_there()
     await asyncio.Event().wait()
 
 

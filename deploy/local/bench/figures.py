@@ -22,9 +22,9 @@ class Figure:
 
     def row(self) -> tuple[str, str, str, str, str]:
         """For the table: name, median, spread, limit, what the limit is."""
-        spread = f"{min(self.runs):.1f} to {max(self.runs):.1f}" if len(self.runs) > 1 else ""
-        limit = "" if self.limit is None else f"{self.limit:.1f} {self.unit}"
-        return self.name, f"{self.median:.1f} {self.unit}", spread, limit, self.limit_is
+        spread = f"{min(self.runs):,.1f} to {max(self.runs):,.1f}" if len(self.runs) > 1 else ""
+        limit = "" if self.limit is None else f"{self.limit:,.1f} {self.unit}"
+        return self.name, f"{self.median:,.1f} {self.unit}", spread, limit, self.limit_is
 
 
 def percentile(values: list[float], percent: int) -> float:

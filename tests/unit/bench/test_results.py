@@ -10,6 +10,6 @@ def test_a_documents_table_shows_each_figure_with_its_spread_and_its_limit() -> 
     assert markdown([rate, Figure("CPU per message", "µs", [9.6])]).splitlines() == [
         "| what | median | spread | limit |",
         "| --- | ---: | ---: | ---: |",
-        "| relay, one process | 80000.0 /s | 79000.0 to 82000.0 | 90000.0 /s (produce only) |",
+        "| relay, one process | 80,000.0 /s | 79,000.0 to 82,000.0 | 90,000.0 /s (produce only) |",
         "| CPU per message | 9.6 µs |  |  |",
     ]

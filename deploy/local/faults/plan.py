@@ -44,7 +44,7 @@ class Plan:
     rate: float = 30.0
     #: seconds between one fault and the next, on the average
     pause: float = 3.0
-    #: seconds that the system may take to come to rest
+    #: seconds that the system may take to come to rest once nothing waits for its delay
     patience: float = 180.0
 
     @property

@@ -77,7 +77,8 @@ async def _under_load(stage: Stage, world: World, watch: Watch, console: Console
 
 async def _rest(stage: Stage, watch: Watch, driving: asyncio.Task[None]) -> dict[str, int]:
     """Wait for the driver and for the system; answers what is left when that, or the patience, is over."""
-    deadline = time.monotonic() + stage.plan.patience
+    # What was asked for last has its delay to wait before it may rest.
+    deadline = time.monotonic() + stage.plan.delay + stage.plan.patience
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(driving), stage.plan.patience)
     left = await watch.left()

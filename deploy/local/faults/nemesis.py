@@ -57,15 +57,18 @@ class Nemesis:
     chance: random.Random
     done: Counter[str] = field(default_factory=Counter)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    #: set where no more faults are to come
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def rage(self, stop: asyncio.Event) -> None:
         """Let all faults of the plan come, until they have or `stop` is set; then everything runs again."""
+        self._over = stop
         plan, kinds = self.stage.plan, self._possible()
         wounds = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as strikes:
             for _ in range(plan.kills):
                 await wounds.acquire()
-                await self._enough_in_flight(stop)
+                await self._enough_in_flight()
                 if stop.is_set():
                     break
                 [kind] = self.chance.choices(kinds, [KINDS[each][0] for each in kinds])
@@ -94,11 +97,11 @@ class Nemesis:
         away |= set() if disks.POSSIBLE and self._brokers_here() else {"disk"}
         return [kind for kind in self.stage.plan.only if kind not in away]
 
-    async def _enough_in_flight(self, stop: asyncio.Event) -> None:
+    async def _enough_in_flight(self) -> None:
         deadline = time.monotonic() + (_GATHER_WITHIN if self.stage.plan.deliveries else _FILLS_WITHIN)
         while not self._enough() and time.monotonic() < deadline:
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _LOOK)
+                await asyncio.wait_for(self._over.wait(), _LOOK)
                 return
 
     def _enough(self) -> bool:
@@ -137,6 +140,8 @@ class Nemesis:
     async def _kill(self) -> None:
         name, process = self._victim()
         async with self._lock(name):
+            # Meanwhile another fault may have had its time, in which much was delivered.
+            await self._enough_in_flight()
             self._struck("kill", name)
             await asyncio.to_thread(process.kill)
             await asyncio.sleep(self.chance.uniform(0, 3))

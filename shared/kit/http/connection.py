@@ -20,6 +20,8 @@ _HEAD_LIMIT: Final = 64 * 1024
 _IGNORED_LIMIT: Final = 1024 * 1024
 #: Seconds from the opening of a connection, or from the first byte behind an answer, to the end of the next head.
 _HEAD_SECONDS: Final = 10.0
+#: Seconds from the end of the server to the end of a head that is on its way by then.
+_LAST_HEAD_SECONDS: Final = 1.0
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -32,6 +34,7 @@ class BoundedConnection(HttpToolsProtocol):
         """Expect a head."""
         self._head, self._in_head, self._ignored = 0, True, 0
         self._late: asyncio.TimerHandle | None = None
+        self._ending = False
         super().connection_made(transport)
         self._expect_a_head()
 
@@ -69,6 +72,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head = False
         self._expect_nothing()
         super().on_headers_complete()
+        if self._ending and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep what stands in the head; nobody here reads trailers, which may come without end."""
@@ -79,6 +84,19 @@ class BoundedConnection(HttpToolsProtocol):
         """Count what comes next as a head."""
         self._head, self._in_head = 0, True
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """End with the server: whoever has just connected, or begun a head, is answered once more.
+
+        uvicorn would close such a connection, whose request may stand unread before us: its caller would know nothing
+        of what has come of it.
+        """
+        self._ending = True
+        if self.cycle is None or (self.cycle.response_complete and self._head):
+            self._expect_nothing()
+            self._late = self.loop.call_later(_LAST_HEAD_SECONDS, self.transport.close)
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP with a problem document as well."""

@@ -57,7 +57,7 @@ async def test_what_was_planned_before_there_were_partitions_is_moved_and_can_be
 
 
 def _upgrade_to(connection: Connection, revision: str) -> None:
-    config = schema._config(PACKAGE)
+    config = schema.config_of(PACKAGE)
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 

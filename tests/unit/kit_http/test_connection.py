@@ -4,11 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI
 
 from shared.kit.http import BoundedConnection
+
+from .conftest import Serve
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Read = Callable[..., Awaitable[bytes]]
@@ -25,6 +29,97 @@ async def connected(base_url: str) -> AsyncIterator[Streams]:
             yield reader, writer
     finally:
         writer.transport.abort()
+
+
+@dataclass
+class Ending:
+    """A server that is about to end, and what it has come to."""
+
+    url: str
+    accepted: asyncio.Event
+    #: what it was sent, piece by piece
+    heard: asyncio.Queue[bytes]
+    told: asyncio.Event
+    end: Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+async def ending(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ending]:
+    app, accepted, told, over = FastAPI(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    heard = asyncio.Queue[bytes]()
+    made, shutdown = BoundedConnection.connection_made, BoundedConnection.shutdown
+    received = BoundedConnection.data_received
+
+    @app.get("/")
+    async def answer() -> str:
+        return "answered"
+
+    def accept(connection: BoundedConnection, transport: asyncio.Transport) -> None:
+        made(connection, transport)
+        accepted.set()
+
+    def hear(connection: BoundedConnection, data: bytes) -> None:
+        received(connection, data)
+        heard.put_nowait(data)
+
+    def tell(connection: BoundedConnection) -> None:
+        shutdown(connection)
+        told.set()
+
+    monkeypatch.setattr(BoundedConnection, "connection_made", accept)
+    monkeypatch.setattr(BoundedConnection, "data_received", hear)
+    monkeypatch.setattr(BoundedConnection, "shutdown", tell)
+
+    async def served(url: asyncio.Future[str]) -> None:
+        async with serve(app) as base_url:
+            url.set_result(base_url)
+            await over.wait()
+
+    url = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(served(url))
+
+    async def end() -> None:
+        over.set()
+        await serving
+
+    yield Ending(await url, accepted, heard, told, end)
+    await end()
+
+
+async def test_whoever_had_just_connected_when_the_server_ends_is_answered_and_then_hung_up_on(ending: Ending) -> None:
+    async with connected(ending.url) as (reader, writer):
+        await ending.accepted.wait()
+        ended = asyncio.ensure_future(ending.end())
+        await ending.told.wait()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b'"answered"')
+        await ended
+
+
+async def test_whoever_had_begun_a_further_head_when_the_server_ends_is_answered(ending: Ending) -> None:
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with connected(ending.url) as (reader, writer):
+        writer.write(whole)
+        await reader.readuntil(b'"answered"')
+        assert await ending.heard.get() == whole
+        writer.write(whole[:10])
+        assert await ending.heard.get() == whole[:10]
+        ended = asyncio.ensure_future(ending.end())
+        await ending.told.wait()
+        writer.write(whole[10:])
+
+        assert (await reader.read()).endswith(b'"answered"')
+        await ended
+
+
+async def test_whoever_says_nothing_does_not_keep_the_server_from_ending(ending: Ending) -> None:
+    async with connected(ending.url) as (reader, _):
+        await ending.accepted.wait()
+        await ending.end()
+        assert await reader.read() == b""
 
 
 async def test_a_head_that_never_ends_is_cut_off_with_431(base_url: str) -> None:

@@ -69,7 +69,7 @@ def staged(plan: Plan, folder: Path) -> Iterator[Stage]:
     with (
         _clocks(plan, folder) as moving,
         local_stack(brokers=plan.brokers, detours=detours) as stack,
-        running_system(stack, environment=_environment(plan)) as system,
+        running_system(stack, environment=environment_of(plan)) as system,
         _wired(system, detours) as wires,
     ):
         for name in service_names():
@@ -137,14 +137,15 @@ def _by_port(dsn: str, port: int) -> str:
     return parts._replace(netloc=f"{parts.username}:{parts.password}@{LOOPBACK}:{port}").geturl()
 
 
-def _environment(plan: Plan) -> dict[str, str]:
+def environment_of(plan: Plan) -> dict[str, str]:
+    """What every service is told: short times, so that a run of minutes sees what takes hours."""
     return {
         "PORTFOLIO_BUS_REPLICATION": str(plan.brokers),
         "PORTFOLIO_BUS_RETRY_SCHEDULE": _RETRIES,
         "PORTFOLIO_BUS_ATTEMPT_TIMEOUT": "4",
-        "PORTFOLIO_BUS_LEASESECONDS": "8",
-        "PORTFOLIO_BUS_CIRCUIT_OPENSECONDS": "1",
-        "PORTFOLIO_BUS_CIRCUIT_LONGESTSECONDS": "4",
+        "PORTFOLIO_BUS_LEASE_SECONDS": "8",
+        "PORTFOLIO_BUS_CIRCUIT_OPEN_SECONDS": "1",
+        "PORTFOLIO_BUS_CIRCUIT_LONGEST_SECONDS": "4",
     }
 
 

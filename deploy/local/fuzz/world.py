@@ -98,7 +98,7 @@ class Caller:
         if body is not None:
             headers |= {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         content = None if body is None else json.dumps(body)
-        return _answer(self._system.urls[service], method, path, content, headers)
+        return answered(self._system.urls[service], method, path, content, headers)
 
 
 def make_world(system: RunningSystem, seed: int) -> World:
@@ -122,7 +122,7 @@ def token_for(system: RunningSystem, client: BootstrapClient) -> str:
         "client_secret": client.client_secret,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = _answer(system.urls[ISSUER], "POST", "/auth/token", urllib.parse.urlencode(form), headers)
+    answer = answered(system.urls[ISSUER], "POST", "/auth/token", urllib.parse.urlencode(form), headers)
     return str(answer["access_token"])
 
 
@@ -216,28 +216,30 @@ async def _names_in(dsn: str) -> list[str]:
         await connection.close()
 
 
-def _answer(url: str, method: str, path: str, content: str | None, headers: Mapping[str, str]) -> dict[str, Any]:
+def answered(url: str, method: str, path: str, content: str | None, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What is answered in the end; raises WorldError for a refusal."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    status, body = _once(url, method, path, content, headers)
-    # What a decision rests on may not have come to the service yet.
-    while status == http.HTTPStatus.SERVICE_UNAVAILABLE and time.monotonic() < deadline:
+    status, body, later = _once(url, method, path, content, headers)
+    # What a decision rests on may not have come to the service yet: it says so (503, and 409 for a version).
+    while later and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-        status, body = _once(url, method, path, content, headers)
+        status, body, later = _once(url, method, path, content, headers)
     if status >= http.HTTPStatus.BAD_REQUEST:
         raise WorldError(f"{method} {path} is answered with {status}: {body}")
     answer: dict[str, Any] = json.loads(body)
     return answer
 
 
-def _once(url: str, method: str, path: str, content: str | None, headers: Mapping[str, str]) -> tuple[int, str]:
+def _once(url: str, method: str, path: str, content: str | None, headers: Mapping[str, str]) -> tuple[int, str, bool]:
+    """Status, body, and whether the same may be asked again later."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_ANSWER_SECONDS)
     try:
         connection.request(method, path, content, dict(headers))
         response = connection.getresponse()
-        return response.status, response.read().decode()
+        return response.status, response.read().decode(), "Retry-After" in response.headers
     finally:
         connection.close()
 
 
 def _get(url: str, path: str) -> str:
-    return json.dumps(_answer(url, "GET", path, None, {}))
+    return json.dumps(answered(url, "GET", path, None, {}))

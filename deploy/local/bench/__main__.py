@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -77,6 +78,8 @@ class Run:
 def main(arguments: Sequence[str]) -> int:
     """Measure; answers the exit status, which says nothing about the figures. Ctrl-C shows what there is by then."""
     chosen = _parser().parse_args(arguments)
+    # A database that is killed is what `recovery` is about, and no news.
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
     run = Run(chosen, Console(highlight=False))
     # Now, since others may commit while it runs.
     commit = commit_of_the_tree()

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+#: what is smaller is shown with two decimals
+_SMALL = 10
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -22,9 +25,13 @@ class Figure:
 
     def row(self) -> tuple[str, str, str, str, str]:
         """For the table: name, median, spread, limit, what the limit is."""
-        spread = f"{min(self.runs):,.1f} to {max(self.runs):,.1f}" if len(self.runs) > 1 else ""
-        limit = "" if self.limit is None else f"{self.limit:,.1f} {self.unit}"
-        return self.name, f"{self.median:,.1f} {self.unit}", spread, limit, self.limit_is
+        spread = f"{_shown(min(self.runs))} to {_shown(max(self.runs))}" if len(self.runs) > 1 else ""
+        limit = "" if self.limit is None else f"{_shown(self.limit)} {self.unit}"
+        return self.name, f"{_shown(self.median)} {self.unit}", spread, limit, self.limit_is
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.1f}" if value >= _SMALL else f"{value:.2f}"
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -11,5 +11,5 @@ def test_a_documents_table_shows_each_figure_with_its_spread_and_its_limit() -> 
         "| what | median | spread | limit |",
         "| --- | ---: | ---: | ---: |",
         "| relay, one process | 80,000.0 /s | 79,000.0 to 82,000.0 | 90,000.0 /s (produce only) |",
-        "| CPU per message | 9.6 µs |  |  |",
+        "| CPU per message | 9.60 µs |  |  |",
     ]

@@ -139,7 +139,7 @@ class Consumer:
         """Do `batch` in one transaction; what cannot be read is looked for in `whole`, where that is more."""
         understood = [item for item in batch if isinstance(item, Received)]
         commands = [item for item in batch if not isinstance(item, UnreadableRecord) and _is_command(item)]
-        # A group takes the one or the other, as a rule: none is looked at twice then.
+        # Most groups take no commands: all that was understood are events then.
         events = [item for item in understood if not _is_command(item)] if commands else understood
         await self.subscriber.before(understood)
         refused_events: list[tuple[Received[Any], Refused]] = []

@@ -23,12 +23,7 @@ from .shard_relay import ShardRelay
 from .stable_offsets import StableOffsets
 from .tracing import Tracer
 from .unit_of_work import Database
-
-#: Which of the shards have anything at all; one query for all, however many are owned.
-_NEWS = """
-    SELECT shard FROM unnest($1::smallint[]) AS owned(shard)
-    WHERE EXISTS (SELECT FROM outbox WHERE outbox.shard = owned.shard)
-"""
+from .waiting import shards_with_news
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
@@ -141,7 +136,7 @@ class Relay:
             news = await self._database.signal.wait(pause)
             # Other processes' rows are looked for also while this one has always something to tell.
             if time.monotonic() >= poll_at:
-                news |= {row["shard"] for row in await connection.fetch(_NEWS, sorted(self._owned))}
+                news |= await shards_with_news(connection, {shard: it.cursor for shard, (it, _) in self._owned.items()})
                 pause = _FIRST_PAUSE if news else min(pause * _SLOWS_DOWN_BY, _LONGEST_PAUSE)
                 poll_at = time.monotonic() + pause
             for shard in news & self._owned.keys():

@@ -74,8 +74,14 @@ class ShardRelay:
         self._tracer = tracer
         self._news = asyncio.Event()
         self._resigned = False
+        self._horizon = Horizon()
         #: when its loop last came round, on the monotonic clock
         self.turned_at = time.monotonic()
+
+    @property
+    def cursor(self) -> int:
+        """Everything up to this id is published, for as long as the loop does not start over."""
+        return self._horizon.cursor
 
     def wake(self) -> None:
         """There is something to publish."""
@@ -111,12 +117,12 @@ class ShardRelay:
     async def _publish_all(self, producer: FencedProducer) -> None:
         # Small at first: on a machine that is too slow for a whole batch within a transaction's time, starting over
         # with the same batch would come to the same end for ever.
-        horizon, at_most, company = Horizon(), FIRST_ROWS, Company()
+        self._horizon, at_most, company = Horizon(), FIRST_ROWS, Company()
         self._news.set()
         while await self._told():
             began = time.monotonic()
             producer.poll()
-            rows, snapshot = await self._read(horizon.cursor, at_most)
+            rows, snapshot = await self._read(self.cursor, at_most)
             if rows:
                 await self._publish(producer, rows)
                 await self._readable(producer.ends())
@@ -126,7 +132,7 @@ class ShardRelay:
                 else:
                     await asyncio.sleep(company.wait(began))
                 at_most = min(2 * at_most, ROWS)
-            horizon = horizon.after(snapshot)
+            self._horizon = self._horizon.after(snapshot)
 
     async def _told(self) -> bool:
         """Wait for news; without any, come round now and then all the same. Whether to go on."""

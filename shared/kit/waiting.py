@@ -1,6 +1,6 @@
 """What waits in the outbox: read in the order of its ids, in batches bounded by count and bytes, and deleted by id."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
 import asyncpg
@@ -19,6 +19,14 @@ READ = """
            pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
            id, topic, key, headers::text AS headers, payload
     FROM (SELECT) AS snapshot LEFT JOIN measured ON coalesce(bytes_before, 0) < $4
+"""
+
+#: Which shards have anything above their cursors; one query for all of them. Below its cursor a shard may have many
+#: deleted rows that no vacuum has taken away yet, and its first entry above it is found by the primary key.
+NEWS = """
+    SELECT shard FROM unnest($1::smallint[], $2::bigint[]) AS owned(shard, cursor)
+    CROSS JOIN LATERAL (SELECT id FROM outbox WHERE outbox.shard = owned.shard AND id > owned.cursor
+                        ORDER BY outbox.shard, id LIMIT 1) AS first
 """
 
 _DELETE = "DELETE FROM outbox WHERE shard = $1 AND id = ANY($2::bigint[])"
@@ -41,6 +49,11 @@ async def read_waiting(
     # Fewer bytes than the limit can also end a batch early: only an empty answer proves that nothing is left.
     exhausted = last is None
     return [] if exhausted else rows, Snapshot(xmin, xmax, last, exhausted=exhausted)
+
+
+async def shards_with_news(connection: asyncpg.Connection, cursors: Mapping[int, int]) -> set[int]:
+    """Those of the shards that have a row above their cursor."""
+    return {row["shard"] for row in await connection.fetch(NEWS, list(cursors), list(cursors.values()))}
 
 
 async def delete_published(connection: asyncpg.Connection, shard: int, rows: Sequence[asyncpg.Record]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 from uuid import UUID
 
@@ -29,8 +30,8 @@ class Happening:
     #: the configuration version that it names
     configuration_version: int | None
     webhook_type: WebhookType
-    #: the resource in JSON, rendered once for all subscriptions
-    rendered: bytes = field(repr=False)
+    #: the resource; as JSON where there is no message of the bus
+    resource: Message | bytes = field(repr=False)
     traceparent: str | None = None
 
     @classmethod
@@ -47,9 +48,13 @@ class Happening:
         """Take from the message what the delivery needs; only the contract's own fields reach subscribers."""
         account_id = getattr(message, "account_id", None)
         version = getattr(message, "configuration_version", None)
-        rendered = message.model_dump_json().encode()
         kind = webhook_type_of(message)
-        return cls(client_id, source, id, time, account_id, version, kind, rendered, traceparent)
+        return cls(client_id, source, id, time, account_id, version, kind, message, traceparent)
+
+    @cached_property
+    def rendered(self) -> bytes:
+        """The resource in JSON: rendered once for all subscriptions, and not at all where none wants the event."""
+        return self.resource if isinstance(self.resource, bytes) else self.resource.model_dump_json().encode()
 
 
 _BEGINNING: Final = b'{"payload":['

@@ -30,7 +30,7 @@ async def try_subscription(work: UnitOfWork, subscription_id: UUID) -> DeliveryR
     subscription, _ = await lock_subscription(work, subscription_id)
     if not subscription.enabled:
         raise SubscriptionOff
-    rendered = orjson.dumps({"subscription_id": str(subscription.id), "title": subscription.title})
+    resource = orjson.dumps({"subscription_id": str(subscription.id), "title": subscription.title})
     happening = Happening(
         client_id=subscription.client_id,
         source=_SOURCE,
@@ -39,7 +39,7 @@ async def try_subscription(work: UnitOfWork, subscription_id: UUID) -> DeliveryR
         account_id=None,
         configuration_version=None,
         webhook_type=WebhookType.TEST,
-        rendered=rendered,
+        resource=resource,
         traceparent=work.cause.traceparent,
     )
     planned = _planned(happening, subscription_id)

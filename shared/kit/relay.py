@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 from prometheus_client import Metric
 
+from .attention import Attention
 from .faults import INFRASTRUCTURE
 from .kafka import Kafka
 from .leases import Leases
@@ -25,10 +26,6 @@ from .tracing import Tracer
 from .unit_of_work import Database
 from .waiting import shards_with_news
 
-_FIRST_PAUSE = 0.005
-_LONGEST_PAUSE = 0.25
-#: slow enough that events a few dozen milliseconds apart keep it attentive
-_SLOWS_DOWN_BY = 1.1
 _AFTER_ERROR = 0.5
 #: longer than Kafka may take to answer or to give up on a batch
 _HANGS_AFTER = 60.0
@@ -131,13 +128,15 @@ class Relay:
                 await asyncio.sleep(_AFTER_ERROR)
 
     async def _watch(self, connection: asyncpg.Connection) -> None:
-        pause, poll_at = _FIRST_PAUSE, time.monotonic()
+        attention, look_at = Attention(), time.monotonic()
         while True:
-            news = await self._database.signal.wait(pause)
+            news = await self._database.signal.wait(attention.pause)
+            attention.told(news, time.monotonic())
             # Other processes' rows are looked for also while this one has always something to tell.
-            if time.monotonic() >= poll_at:
-                news |= await shards_with_news(connection, {shard: it.cursor for shard, (it, _) in self._owned.items()})
-                pause = _FIRST_PAUSE if news else min(pause * _SLOWS_DOWN_BY, _LONGEST_PAUSE)
-                poll_at = time.monotonic() + pause
+            if time.monotonic() >= look_at:
+                found = await shards_with_news(connection, {shard: it.cursor for shard, (it, _) in self._owned.items()})
+                attention.found(found, time.monotonic())
+                look_at = time.monotonic() + attention.pause
+                news |= found
             for shard in news & self._owned.keys():
                 self._owned[shard][0].wake()

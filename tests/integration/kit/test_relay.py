@@ -81,7 +81,7 @@ async def test_two_relays_keep_each_accounts_events_in_commit_order(database: Da
         for _ in range(2):
             await relays.enter_async_context(relaying(database, kafka))
         await asyncio.gather(*map(write, accounts))
-        await eventually(lambda: outbox_is_empty(database))
+        await eventually(lambda: outbox_is_empty(database), seconds=60)
 
     assert await published(kafka) == expected
 

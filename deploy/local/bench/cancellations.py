@@ -9,7 +9,7 @@ from uuid import UUID
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.deletions import deleted, large_deletion
 from deploy.local.bench.figures import Figure
-from deploy.local.bench.watching import Watch
+from deploy.local.bench.watching import watching
 from deploy.local.demo.upstream import SOURCE
 from shared.contracts import DeleteConfiguration, new_envelope, to_record
 from shared.kit.kafka import Kafka
@@ -46,7 +46,6 @@ async def _deleted_by_commands(bench: Bench, kafka: Kafka, accounts: Sequence[UU
     """Seconds from the first command to the last cancellation."""
     producer = kafka.producer()
     await producer.start()
-    watch = Watch(bench.orders)
     try:
         sent = time.monotonic()
         for account in accounts:
@@ -55,7 +54,7 @@ async def _deleted_by_commands(bench: Bench, kafka: Kafka, accounts: Sequence[UU
             topic = kafka.physical(record.topic)
             await producer.send(topic, record.value, key=record.key, headers=record.headers)
         await producer.flush()
-        async with asyncio.timeout(_GIVE_UP):
-            return max((await watch.cancelled(accounts)).values()) - sent
+        async with asyncio.timeout(_GIVE_UP), watching(bench.orders) as watch:
+            return max(await asyncio.gather(*map(watch.cancelled, accounts))) - sent
     finally:
         await producer.stop()

@@ -7,7 +7,7 @@ from uuid import UUID
 from deploy.local.bench.accounts import Bench
 from deploy.local.bench.deletions import ORDERS_EACH
 from deploy.local.bench.figures import Figure, percentile
-from deploy.local.bench.watching import Watch
+from deploy.local.bench.watching import Watch, watching
 from deploy.local.demo.telling import must
 
 SECONDS = 5
@@ -41,15 +41,14 @@ async def _p99(bench: Bench, rate: int) -> float:
     await bench.place_orders(accounts, ORDERS_EACH)
     began = time.monotonic()
 
-    async def delete(number: int, account: UUID) -> float:
+    async def deletion(number: int, account: UUID, watch: Watch) -> float:
         await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
         sent = time.monotonic()
+        cancelled = asyncio.create_task(watch.cancelled(account))
         answer = await bench.upstream.call("config_service", "DELETE", f"/portfolios/configurations/{account}")
         must(f"DELETE is answered 204, not {answer.status}", answer.status == 204)  # noqa: PLR2004
-        return sent
+        return await cancelled - sent
 
-    async with asyncio.timeout(_GIVE_UP), asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(Watch(bench.orders).cancelled(accounts))
-        sent = [tasks.create_task(delete(number, account)) for number, account in enumerate(accounts)]
-    cancelled = watching.result()
-    return percentile([cancelled[account] - at.result() for account, at in zip(accounts, sent, strict=True)], 99)
+    async with asyncio.timeout(_GIVE_UP), watching(bench.orders) as watch:
+        taken = await asyncio.gather(*(deletion(number, account, watch) for number, account in enumerate(accounts)))
+    return percentile(taken, 99)

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
 
-_LOOK_EVERY = 0.01
+_LOOK_EVERY = 0.003
 
 #: One probe of the index for each: what looks must not cost what is looked at its processor.
 _STILL = """
@@ -17,18 +18,53 @@ WHERE EXISTS (SELECT FROM orders WHERE orders.account_id = waiting.account_id AN
 
 
 class Watch:
-    """Looks at many accounts at the price of one."""
+    """Looks at many accounts at the price of one, as long as anybody waits for some."""
 
-    def __init__(self, orders: asyncpg.Pool) -> None:
+    def __init__(self, orders: asyncpg.Connection) -> None:
         self._orders = orders
+        self._waiting: dict[UUID, asyncio.Future[float]] = {}
+        self._anybody = asyncio.Event()
 
-    async def cancelled(self, accounts: Iterable[UUID]) -> dict[UUID, float]:
-        """When each was first seen without a NEW order, on the monotonic clock; returns once all are."""
-        waiting, seen = set(accounts), dict[UUID, float]()
-        while waiting:
-            still = {row["account_id"] for row in await self._orders.fetch(_STILL, list(waiting))}
+    async def cancelled(self, account: UUID) -> float:
+        """When the account was first seen without a NEW order, on the monotonic clock."""
+        seen: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting[account] = seen
+        self._anybody.set()
+        return await seen
+
+    async def look(self) -> None:
+        """Until cancelled; what goes wrong is told to whoever waits."""
+        while True:
+            await self._anybody.wait()
+            asked = list(self._waiting)
+            try:
+                still = {row["account_id"] for row in await self._orders.fetch(_STILL, asked)}
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+                for account in asked:
+                    self._waiting.pop(account).set_exception(fault)
+                raise
             now = time.monotonic()
-            seen |= dict.fromkeys(waiting - still, now)
-            waiting &= still
+            for account in asked:
+                if account not in still:
+                    self._end(account, now)
+            if not self._waiting:
+                self._anybody.clear()
             await asyncio.sleep(_LOOK_EVERY)
-        return seen
+
+    def _end(self, account: UUID, now: float) -> None:
+        seen = self._waiting.pop(account)
+        if not seen.done():  # whoever waited may have given up
+            seen.set_result(now)
+
+
+@asynccontextmanager
+async def watching(orders: asyncpg.Pool) -> AsyncIterator[Watch]:
+    """A watch with a connection of its own, for the length of the block."""
+    async with orders.acquire() as connection:
+        watch = Watch(connection)
+        looking = asyncio.create_task(watch.look())
+        try:
+            yield watch
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)

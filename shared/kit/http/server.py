@@ -1,5 +1,6 @@
 """The server that a process answers HTTP with."""
 
+import asyncio
 import contextlib
 from typing import Any, Final, Protocol
 
@@ -10,6 +11,8 @@ from .connection import BoundedConnection
 
 _CONNECTIONS: Final = 1000
 _KEEP_ALIVE_SECONDS: Final = 30
+#: as long as the Date header that uvicorn keeps for all answers may be the same
+_TICK_SECONDS: Final = 1.0
 
 
 class Listening(Protocol):
@@ -32,6 +35,7 @@ class Server(uvicorn.Server):
     """Serves `app` as the settings say; leaves the signals to its process, which stops its roles in their order."""
 
     def __init__(self, app: FastAPI, settings: Listening) -> None:
+        self._told_to_end = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -46,6 +50,27 @@ class Server(uvicorn.Server):
                 limit_concurrency=_CONNECTIONS,
             )
         )
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether it was told to end."""
+        return self._told_to_end.is_set()
+
+    @should_exit.setter
+    def should_exit(self, told: bool) -> None:
+        if told:
+            self._told_to_end.set()
+        else:
+            self._told_to_end.clear()
+
+    async def main_loop(self) -> None:
+        """Tick once a second until told to end, which it hears of at once; uvicorn's own looks ten times a second."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 10  # uvicorn counts tenths, and renews the header with each tenth of them
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._told_to_end.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:  # noqa: ANN401 -- uvicorn's own signature

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -45,24 +46,22 @@ _MAY_BE_SENT = """
 
 #: The subscriptions with something due, `after` a place to go round from: one step in an index for each that has
 #: anything open, however much that is.
-_LOOK = text(
-    f"""
+_LOOK = f"""
     WITH RECURSIVE first_due(subscription_id, due_at, step) AS (
         (SELECT subscription_id, due_at, 1 FROM deliveries_open
-         WHERE subscription_id > CAST(:after AS uuid) ORDER BY subscription_id, due_at LIMIT 1)
+         WHERE subscription_id > $1 ORDER BY subscription_id, due_at LIMIT 1)
         UNION ALL
         SELECT next.subscription_id, next.due_at, first_due.step + 1
         FROM first_due CROSS JOIN LATERAL (
             SELECT d.subscription_id, d.due_at FROM deliveries_open AS d
             WHERE d.subscription_id > first_due.subscription_id ORDER BY d.subscription_id, d.due_at LIMIT 1) AS next
-        WHERE first_due.step < CAST(:steps AS int))
+        WHERE first_due.step < $2)
     SELECT first_due.subscription_id, first_due.due_at <= now() AND {_MAY_BE_SENT} AS due
     FROM first_due
     CROSS JOIN LATERAL (SELECT * FROM subscriptions WHERE id = first_due.subscription_id OFFSET 0) AS s
     CROSS JOIN LATERAL (SELECT * FROM endpoints WHERE subscription_id = first_due.subscription_id OFFSET 0) AS e
     ORDER BY first_due.step
-    """  # noqa: S608 -- our own conditions
-)
+"""  # noqa: S608 -- our own conditions
 
 #: For each subscription asked about, the deliveries due first, no more than its endpoint may be sent now; of these the
 #: first of every client before the second of any, and among a client's the first of every subscription, no more than
@@ -224,11 +223,11 @@ class Looked:
     last: UUID | None
 
 
-async def look(connection: AsyncConnection, after: UUID | None, at_most: int) -> Looked:
+async def look(connection: asyncpg.Connection, after: UUID | None, at_most: int) -> Looked:
     """Find the subscriptions that have something due and may be sent to, `at_most` subscriptions looked at."""
-    rows = (await connection.execute(_LOOK, {"after": after or _FIRST, "steps": at_most})).all()
-    last = rows[-1].subscription_id if len(rows) >= at_most else None
-    return Looked([row.subscription_id for row in rows if row.due], last)
+    rows = await connection.fetch(_LOOK, after or _FIRST, at_most)
+    last = rows[-1]["subscription_id"] if len(rows) >= at_most else None
+    return Looked([row["subscription_id"] for row in rows if row["due"]], last)
 
 
 async def claim(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import RowMapping, column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -95,7 +96,7 @@ _CANCEL = text(
     """
 )
 
-_ANY_DUE = text("SELECT EXISTS (SELECT FROM recoveries WHERE state = 'RUNNING' AND due_at <= clock_timestamp())")
+_ANY_DUE = "SELECT EXISTS (SELECT FROM recoveries WHERE state = 'RUNNING' AND due_at <= clock_timestamp())"
 
 #: Whose turn came first; what another process is at is left to it.
 _TAKE = text(
@@ -183,9 +184,9 @@ async def cancel_recovery(connection: AsyncConnection, client_id: UUID, recovery
     return (await connection.execute(_CANCEL, named)).first() is not None
 
 
-async def any_recovery_due(connection: AsyncConnection) -> bool:
+async def any_recovery_due(connection: asyncpg.Connection) -> bool:
     """Whether any recovery may take its next step now."""
-    return bool((await connection.execute(_ANY_DUE)).scalar_one())
+    return bool(await connection.fetchval(_ANY_DUE))
 
 
 async def take_recovery(connection: AsyncConnection) -> Turn | None:

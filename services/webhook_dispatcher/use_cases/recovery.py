@@ -74,7 +74,7 @@ async def cancel_recovery(work: UnitOfWork, recovery_id: UUID) -> None:
 
 async def go_on_recovering(database: Database, pace: RecoveryPace, stopped: Stopped = told_to_nobody) -> bool:
     """Take one step of the recovery whose turn it is; False where none may go on now."""
-    async with database.reading() as connection:
+    async with database.driver_connection() as connection:
         if not await storage.any_recovery_due(connection):
             return False
     async with database.unit_of_work() as work:

@@ -83,7 +83,7 @@ def endpoints_of(database: Database, box: SecretBox, rule: AddressRule, *, timeo
 
 async def look_for_due(database: Database, after: UUID | None, at_most: int) -> Looked:
     """Find subscriptions that have something due and may be sent to, going round from `after`."""
-    async with database.reading() as connection:
+    async with database.driver_connection() as connection:
         return await storage.look(connection, after, at_most)
 
 
@@ -95,9 +95,9 @@ async def claim_due(
     stopped: Stopped = told_to_nobody,
 ) -> list[Claimed]:
     """Start attempts for what is due of the subscriptions `among` (None: of the first thousand), as many as fit."""
+    if among is None:
+        among = (await look_for_due(database, None, _LOOKED_AT)).due
     async with database.reading() as connection:
-        if among is None:
-            among = (await storage.look(connection, None, _LOOKED_AT)).due
         return await storage.claim(connection, capacity, lease_seconds, among, stopped)
 
 

@@ -98,7 +98,7 @@ async def test_plans_that_were_made_while_nothing_waited_read_no_more_when_much_
     mine = subscriptions[:1]
     async with one_connection(world) as connection:
         await storage.claim(connection, ROOM, 30.0, mine)
-        await storage.look(connection, None, 1000)
+        await storage.look((await connection.get_raw_connection()).driver_connection, None, 1000)
         await storage.record(connection, [])
         await storage.hand_back(connection, [])
         await storage.end_deliveries_of(connection, [uuid4()], DeliveryState.FAILED, Reason.SUBSCRIPTION_DISABLED)

@@ -40,9 +40,9 @@ FROM cancelled
 async def deletions_at_a_rate(bench: Bench, runs: int, deletions: int) -> list[Figure]:
     """`deletions` at 20 a second, each of a configuration with 50 NEW orders."""
     p50s, p99s, answers = [], [], []
-    await _deletions(bench, min(deletions, _WARM_UP))
+    await deletions_of(bench, min(deletions, _WARM_UP), PER_SECOND)
     for _ in range(runs):
-        measured = await _deletions(bench, deletions)
+        measured = await deletions_of(bench, deletions, PER_SECOND)
         cancelled = [latency for latency, _ in measured]
         p50s.append(percentile(cancelled, 50) * 1000)
         p99s.append(percentile(cancelled, 99) * 1000)
@@ -55,22 +55,27 @@ async def deletions_at_a_rate(bench: Bench, runs: int, deletions: int) -> list[F
     ]  # fmt: skip
 
 
-async def _deletions(bench: Bench, deletions: int) -> list[tuple[float, float]]:
-    """Of each, the seconds from sending DELETE to the cancellation and to the answer."""
-    accounts = await bench.configured_accounts(deletions)
+async def deletions_of(
+    bench: Bench, count: int, per_second: float, give_up: float = _GIVE_UP
+) -> list[tuple[float, float]]:
+    """Of so many accounts with 50 NEW orders each, the seconds from sending DELETE to the cancellation and the answer.
+
+    Raises TimeoutError where a cancellation takes longer than `give_up` seconds.
+    """
+    accounts = await bench.configured_accounts(count)
     await bench.place_orders(accounts, ORDERS_EACH)
     began = time.monotonic()
     async with watching(bench.orders) as watch:
-        each = (_deletion(bench, watch, account, began + n / PER_SECOND) for n, account in enumerate(accounts))
+        each = (_deletion(bench, watch, account, began + n / per_second, give_up) for n, account in enumerate(accounts))
         return await asyncio.gather(*each)
 
 
-async def _deletion(bench: Bench, watch: Watch, account: UUID, at: float) -> tuple[float, float]:
+async def _deletion(bench: Bench, watch: Watch, account: UUID, at: float, give_up: float) -> tuple[float, float]:
     """Seconds from sending DELETE to the cancellation and to the answer."""
     await asyncio.sleep(max(0.0, at - time.monotonic()))
     sent = time.monotonic()
     answered = asyncio.create_task(_delete(bench, account))
-    async with asyncio.timeout(_GIVE_UP):
+    async with asyncio.timeout(give_up):
         return await watch.cancelled(account) - sent, await answered - sent
 
 

@@ -1,14 +1,8 @@
 """How many deletions a second the system bears: the rate at which the slowest hundredth takes longer than a second."""
 
-import asyncio
-import time
-from uuid import UUID
-
 from deploy.local.bench.accounts import Bench
-from deploy.local.bench.deletions import ORDERS_EACH
+from deploy.local.bench.deletions import ORDERS_EACH, deletions_of
 from deploy.local.bench.figures import Figure, percentile
-from deploy.local.bench.watching import Watch, watching
-from deploy.local.demo.telling import must
 
 SECONDS = 5
 SLOWEST = 1.0
@@ -37,18 +31,5 @@ async def limits(bench: Bench, runs: int) -> list[Figure]:
 
 async def _p99(bench: Bench, rate: int) -> float:
     """Seconds from sending DELETE to the last order's cancellation, at that rate."""
-    accounts = await bench.configured_accounts(rate * SECONDS)
-    await bench.place_orders(accounts, ORDERS_EACH)
-    began = time.monotonic()
-
-    async def deletion(number: int, account: UUID, watch: Watch) -> float:
-        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
-        sent = time.monotonic()
-        cancelled = asyncio.create_task(watch.cancelled(account))
-        answer = await bench.upstream.call("config_service", "DELETE", f"/portfolios/configurations/{account}")
-        must(f"DELETE is answered 204, not {answer.status}", answer.status == 204)  # noqa: PLR2004
-        return await cancelled - sent
-
-    async with asyncio.timeout(_GIVE_UP), watching(bench.orders) as watch:
-        taken = await asyncio.gather(*(deletion(number, account, watch) for number, account in enumerate(accounts)))
-    return percentile(taken, 99)
+    measured = await deletions_of(bench, rate * SECONDS, rate, _GIVE_UP)
+    return percentile([cancelled for cancelled, _ in measured], 99)

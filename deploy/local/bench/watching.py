@@ -41,7 +41,7 @@ class Watch:
                 still = {row["account_id"] for row in await self._orders.fetch(_STILL, asked)}
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
                 for account in asked:
-                    self._waiting.pop(account).set_exception(fault)
+                    self._end(account, fault)
                 raise
             now = time.monotonic()
             for account in asked:
@@ -51,10 +51,14 @@ class Watch:
                 self._anybody.clear()
             await asyncio.sleep(_LOOK_EVERY)
 
-    def _end(self, account: UUID, now: float) -> None:
+    def _end(self, account: UUID, with_: float | Exception) -> None:
         seen = self._waiting.pop(account)
-        if not seen.done():  # whoever waited may have given up
-            seen.set_result(now)
+        if seen.done():
+            return  # whoever waited has given up
+        if isinstance(with_, Exception):
+            seen.set_exception(with_)
+        else:
+            seen.set_result(with_)
 
 
 @asynccontextmanager

@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -16,6 +17,7 @@ from deploy.local.stack import local_stack
 from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderPlaced
 from shared.contracts.topics import MAX_MESSAGE_BYTES
+from shared.kit import relay as relays
 from shared.kit.cause import Cause
 from shared.kit.kafka import Kafka
 from shared.kit.leases import Leases
@@ -24,6 +26,7 @@ from shared.kit.producer import PRODUCER_FAULTS
 from shared.kit.relay import Relay
 from shared.kit.topics import ensure_topics
 from shared.kit.unit_of_work import Database
+from shared.kit.waiting import shards_with_news
 from tests.conftest import PARTITIONS, eventually
 
 from .crash_driver import order_placed
@@ -84,6 +87,26 @@ async def test_two_relays_keep_each_accounts_events_in_commit_order(database: Da
         await eventually(lambda: outbox_is_empty(database), seconds=60)
 
     assert await published(kafka) == expected
+
+
+@pytest.mark.usefixtures("topic")
+async def test_a_relay_looks_for_news_above_what_it_has_published(
+    database: Database, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, above = uuid4(), dict[int, int]()
+
+    async def noting(connection: asyncpg.Connection, cursors: Mapping[int, int]) -> set[int]:
+        above.update(cursors)
+        return await shards_with_news(connection, cursors)
+
+    monkeypatch.setattr(relays, "shards_with_news", noting)
+    async with relaying(database, kafka):
+
+        async def looked_above_it() -> bool:
+            await publish(database, account, uuid4())
+            return above.get(database.outbox.shard_of(str(account)), 0) > 0
+
+        await eventually(looked_above_it)
 
 
 @pytest.mark.usefixtures("topic")

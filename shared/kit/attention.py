@@ -4,6 +4,8 @@ from collections.abc import Set as AbstractSet
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
+#: of a relay that knows of no other: only a command or one that has died can have left something
+_LONGEST_PAUSE_ALONE = 1.0
 #: slow enough that events a few dozen milliseconds apart keep it attentive
 _SLOWS_DOWN_BY = 1.1
 #: how long what this process has told of may be on its way to Kafka
@@ -15,6 +17,8 @@ class Attention:
 
     def __init__(self) -> None:
         self.pause = _FIRST_PAUSE
+        #: whether no other relay of the service is known
+        self.alone = False
         self._told_at: dict[int, float] = {}
 
     def told(self, shards: AbstractSet[int], now: float) -> None:
@@ -28,4 +32,5 @@ class Attention:
         published with them, and where this process falls silent they are found by the next look.
         """
         of_others = any(self._told_at.get(shard, float("-inf")) + _ON_ITS_WAY < now for shard in shards)
-        self.pause = _FIRST_PAUSE if of_others else min(self.pause * _SLOWS_DOWN_BY, _LONGEST_PAUSE)
+        longest = _LONGEST_PAUSE_ALONE if self.alone else _LONGEST_PAUSE
+        self.pause = _FIRST_PAUSE if of_others else min(self.pause * _SLOWS_DOWN_BY, longest)

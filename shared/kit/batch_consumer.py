@@ -87,7 +87,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         if self.idle is None or mine is None:
             return
         try:
-            await self.idle(await self.positions(mine))
+            await self.idle(self.positions(mine))
         except SetBackError as fault:
             self.begin_where_the_effects_end(fault)
 
@@ -219,13 +219,17 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka ships n
         """For how many seconds, of those it was asked in, this client has been without its place in the group."""
         return self._membership.without_place(self._coordinator)
 
-    async def positions(self, partitions: Iterable[TopicPartition]) -> Positions:
+    def positions(self, partitions: Iterable[TopicPartition]) -> Positions:
         """The offsets of the next records of those of `partitions` that are still ours and stand somewhere."""
         # `position` would wait for the others; but where nothing is stored for the group it is the next `getmany`
         # that says so, and it would never come: on a busy machine that answer takes longer than a wait for records.
-        states = self._subscription.subscription.assignment
-        mine = {tp for tp in self.assignment() if states.state_value(tp).has_valid_position}
-        return {(self.logical(tp.topic), tp.partition): await self.position(tp) for tp in partitions if tp in mine}
+        mine = self.assignment()
+        states = {tp: self._subscription.subscription.assignment.state_value(tp) for tp in partitions if tp in mine}
+        return {
+            (self.logical(tp.topic), tp.partition): state.position
+            for tp, state in states.items()
+            if state.has_valid_position
+        }
 
     async def _block_unpackable(self, fault: Exception, most: int) -> None:
         """Find the partitions with a record that cannot be unpacked: what stands before it is taken, nothing skipped.

@@ -28,6 +28,9 @@ from .projections import SetBackError
 BATCH = 500
 #: how often an idle consumer comes round; it is woken at once by records
 _WAIT_MS = 1000
+#: after how long without an answer the client's fetching comes round by itself: a little later than the answer to a
+#: fetch that found nothing, which makes it come round too
+_FETCHING_TURNS_MS = 1500
 #: how long a batch may take before its consumer counts as hanging, in seconds; below the poll interval
 _HANGS_AFTER = 120.0
 _POLL_INTERVAL_MS = 300_000
@@ -113,7 +116,7 @@ class Bus:
             max_records=BATCH,
             batch_timeout_ms=_WAIT_MS,
             fetch_max_wait_ms=_WAIT_MS,
-            consumer_timeout_ms=_WAIT_MS,
+            consumer_timeout_ms=_FETCHING_TURNS_MS,
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="none",
             isolation_level="read_committed",
@@ -130,7 +133,7 @@ class Bus:
             touched = {TopicPartition(record.topic, record.partition) for record in records}
             with self.consumption.batch(group, len(records)):
                 try:
-                    await consumer.take(records, await client.positions(touched))
+                    await consumer.take(records, client.positions(touched))
                 except SetBackError as fault:
                     client.begin_where_the_effects_end(fault)
                     raise

@@ -50,7 +50,7 @@ _LEAVE = text(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Leases:
     """This relay's leases on shards of the outbox."""
 
@@ -58,12 +58,15 @@ class Leases:
     #: how long a lease lasts without a heartbeat, in seconds
     seconds: float = 6.0
     holder: UUID = field(default_factory=uuid4)
+    #: how many others the last heartbeat has met; None before the first
+    others: int | None = field(default=None, init=False)
 
     async def shards(self) -> set[int]:
         """One heartbeat: keep what is ours, give back what is more than our share, take what is free."""
         async with self.database.reading() as connection:
             mine = {"holder": self.holder, "seconds": self.seconds}
             known = (await connection.execute(_ATTEND, mine)).one()
+            self.others = known.others
             share, held = ceil(SHARDS / (known.others + 1)), list(known.held)
             if len(held) < share:
                 held += (await connection.execute(_TAKE, {**mine, "wanted": share - len(held)})).scalars()

@@ -4,7 +4,6 @@ A row's shard is its key's Kafka partition modulo the number of shards, fixed in
 relay at a time, so one account's events have one publisher (P2).
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.contracts import Envelope, Message, new_envelope, partition_of, to_record
 
 from .cause import Cause
+from .timed_event import TimedEvent
 
 #: fixed with the schema: rows that wait were given their shard with this number
 SHARDS = 4
@@ -124,7 +124,7 @@ class OutboxSignal:
 
     def __init__(self) -> None:
         self._news: set[int] = set()
-        self._event = asyncio.Event()
+        self._event = TimedEvent()
 
     def wake(self, shards: Iterable[int]) -> None:
         """Note news for `shards`; without any it does nothing."""
@@ -134,11 +134,7 @@ class OutboxSignal:
 
     async def wait(self, timeout: float) -> set[int]:  # noqa: ASYNC109 -- an answer, not an error, when it runs out
         """The shards with news; empty when none came within `timeout` seconds."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._event.wait()
-        except TimeoutError:
-            return set()
+        await self._event.wait(timeout)
         self._event.clear()
         news, self._news = self._news, set()
         return news

@@ -59,6 +59,7 @@ class Relay:
         self._readable = partial(self._stable.reach, seconds=hidden_seconds)
         self._service = name
         self._leases = Leases(database, lease_seconds)
+        self._attention = Attention()
         self._owned: dict[int, tuple[ShardRelay, asyncio.Task[None]]] = {}
         self._published = Counter[str]()
 
@@ -84,6 +85,7 @@ class Relay:
         while True:
             try:
                 await self._balance(await self._leases.shards())
+                self._attention.alone = self._leases.others == 0
             except INFRASTRUCTURE as fault:
                 _log.warning("leases not kept", fault=repr(fault))
             if self._all_turn():
@@ -128,7 +130,7 @@ class Relay:
                 await asyncio.sleep(_AFTER_ERROR)
 
     async def _watch(self, connection: asyncpg.Connection) -> None:
-        attention, look_at = Attention(), time.monotonic()
+        attention, look_at = self._attention, time.monotonic()
         while True:
             news = await self._database.signal.wait(attention.pause)
             attention.told(news, time.monotonic())

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import asyncpg
 import orjson
@@ -28,6 +28,7 @@ from .horizon import Horizon, Snapshot
 from .kafka import Kafka
 from .leases import Leases
 from .producer import PRODUCER_FAULTS, FencedProducer
+from .timed_event import TimedEvent
 from .tracing import Tracer
 from .waiting import FIRST_ROWS, ROWS, delete_published, read_waiting
 
@@ -72,7 +73,7 @@ class ShardRelay:
         self._kafka = kafka
         self._transactional_id = id_
         self._tracer = tracer
-        self._news = asyncio.Event()
+        self._news = TimedEvent()
         self._resigned = False
         self._horizon = Horizon()
         #: when its loop last came round, on the monotonic clock
@@ -136,9 +137,7 @@ class ShardRelay:
 
     async def _told(self) -> bool:
         """Wait for news; without any, come round now and then all the same. Whether to go on."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ROUND):
-                await self._news.wait()
+        await self._news.wait(_ROUND)
         self._news.clear()
         self.turned_at = time.monotonic()
         return not self._resigned

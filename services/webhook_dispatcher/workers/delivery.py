@@ -1,7 +1,6 @@
 """The delivery worker: claims what is due, sends it, has it recorded."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from shared.kit.boundaries import reached
 from shared.kit.faults import INFRASTRUCTURE
 from shared.kit.liveness import Beat
 from shared.kit.logs import get_logger
+from shared.kit.timed_event import TimedEvent
 from shared.kit.tracing import Span, Tracer
 from shared.kit.unit_of_work import Database
 
@@ -29,9 +29,10 @@ from .slots import Limits, Slots
 #: A claim older than this when its turn comes belongs to a process that was asleep; the gate may have closed since.
 DIAL_WITHIN = 1.0
 #: Between two looks at all subscriptions; what this process plans itself is not waited for. The longest is shorter than
-#: the slack of a rate limit.
+#: the slack of a rate limit, except while nothing is open at all.
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
+_LONGEST_PAUSE_OVER_NOTHING = 0.5
 _SLOWING_DOWN = 1.5
 _LOOKED_AT = 1000
 #: A look that takes long, over many subscriptions or on a busy database, is followed by a pause so many times as long;
@@ -70,17 +71,22 @@ class DeliveryWorker:
         self.stops = Stops()
         self._recorder = Recorder(database, rules, self._freed, self.sendings, self.stops)
         self._agenda = Agenda()
-        self._news = asyncio.Event()
+        self._news = TimedEvent()
         self._sending: set[asyncio.Task[None]] = set()
         self._release_at = 0.0
         self._look_at = 0.0
         self._looked_to: UUID | None = None
         self._pause = _FIRST_PAUSE
+        #: whether the last look found nothing open, due or not
+        self._nothing_open = False
 
     def wake(self, subscriptions: Collection[UUID]) -> None:
         """There is something to send for these."""
         self._agenda.add(subscriptions)
         self._news.set()
+        if self._nothing_open:
+            self._nothing_open = False
+            self._look_at = min(self._look_at, self._clock() + _LONGEST_PAUSE)
 
     async def run(self, beat: Beat) -> None:
         """Send until cancelled; then let what is under way end, within the grace, and give the rest back."""
@@ -102,14 +108,9 @@ class DeliveryWorker:
                 await asyncio.sleep(_AFTER_FAULT)
                 continue
             if not goes_on:
-                await self._told_before(self._look_at)
+                await self._news.wait(max(self._look_at - self._clock(), 0))
+                self._news.clear()
         recording.result()
-
-    async def _told_before(self, moment: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(moment - self._clock(), 0)):
-                await self._news.wait()
-        self._news.clear()
 
     async def _look(self) -> None:
         """Find what nobody has told of: planned elsewhere, due again, or let go by a circuit or a rate limit."""
@@ -120,7 +121,9 @@ class DeliveryWorker:
         self._looked_to = looked.last
         due = [each for each in looked.due if self._slots.has_room(each)]
         self._agenda.add(due)
-        self._pause = _FIRST_PAUSE if due else min(self._pause * _SLOWING_DOWN, _LONGEST_PAUSE)
+        self._nothing_open = looked.nothing_open
+        longest = _LONGEST_PAUSE_OVER_NOTHING if looked.nothing_open else _LONGEST_PAUSE
+        self._pause = _FIRST_PAUSE if due else min(self._pause * _SLOWING_DOWN, longest)
         now = self._clock()
         self._look_at = now + max(self._pause, min(_LOOKING_SHARE * (now - began), _LONGEST_BREAK))
 

@@ -1,11 +1,12 @@
 """The server that a process answers HTTP with."""
 
-import asyncio
 import contextlib
 from typing import Any, Final, Protocol
 
 import uvicorn
 from fastapi import FastAPI
+
+from shared.kit.timed_event import TimedEvent
 
 from .connection import BoundedConnection
 
@@ -35,7 +36,7 @@ class Server(uvicorn.Server):
     """Serves `app` as the settings say; leaves the signals to its process, which stops its roles in their order."""
 
     def __init__(self, app: FastAPI, settings: Listening) -> None:
-        self._told_to_end = asyncio.Event()
+        self._told_to_end = TimedEvent()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -68,9 +69,7 @@ class Server(uvicorn.Server):
         ticks = 0
         while not await self.on_tick(ticks):
             ticks += 10  # uvicorn counts tenths, and renews the header with each tenth of them
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK_SECONDS):
-                    await self._told_to_end.wait()
+            await self._told_to_end.wait(_TICK_SECONDS)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:  # noqa: ANN401 -- uvicorn's own signature

@@ -207,8 +207,10 @@ async def test_every_shard_has_one_owner_and_a_relay_that_leaves_gives_its_shard
     first, second = Leases(database, 2), Leases(database, 2)
 
     assert await first.shards() == set(range(SHARDS)), "alone it takes all"
+    assert first.others == 0
     assert await second.shards() == set(), "nothing is free yet"
     mine = await first.shards()
+    assert first.others == second.others == 1
     assert len(mine) == SHARDS // 2, "a second member halves the share"
     await first.release(sorted(set(range(SHARDS)) - mine))
     theirs = await second.shards()
@@ -217,6 +219,7 @@ async def test_every_shard_has_one_owner_and_a_relay_that_leaves_gives_its_shard
 
     await first.leave()
     assert await second.shards() == set(range(SHARDS))
+    assert second.others == 0
 
 
 async def test_a_lease_that_was_not_renewed_goes_to_another_relay(database: Database) -> None:

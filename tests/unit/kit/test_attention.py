@@ -2,7 +2,7 @@
 
 from shared.kit.attention import Attention
 
-_SOON, _SELDOM = 0.005, 0.25
+_SOON, _SELDOM, _ALONE = 0.005, 0.25, 1.0
 
 
 def looks(attention: Attention, count: int, *, found: set[int], from_: float = 0.0) -> float:
@@ -18,6 +18,17 @@ def test_while_nobody_writes_it_looks_more_and_more_seldom() -> None:
     attention = Attention()
     looks(attention, 100, found=set())
 
+    assert attention.pause == _SELDOM
+
+
+def test_a_relay_without_any_other_looks_still_more_seldom_and_no_more_once_it_knows_of_one() -> None:
+    attention = Attention()
+    attention.alone = True
+    now = looks(attention, 100, found=set())
+    assert attention.pause == _ALONE
+
+    attention.alone = False
+    looks(attention, 1, found=set(), from_=now)
     assert attention.pause == _SELDOM
 
 

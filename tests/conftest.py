@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, settings
 
+from deploy.local.services import service_names
 from deploy.local.stack import Stack, local_stack
 from shared.kit import schema
 from shared.kit.inbox import keep_partitions
@@ -71,7 +72,7 @@ def _cancelled_after(seconds: float, test: Callable[..., Awaitable[None]]) -> Ca
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    with local_stack() as running:
+    with local_stack(preloaded=[f"services.{name}.app" for name in service_names()]) as running:
         yield running
 
 

@@ -20,7 +20,10 @@ import socket
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploy.local.forking import Forked
 
 _POLL_SECONDS = 0.02
 
@@ -29,14 +32,17 @@ class Child:
     """One process on the leash, with how it wants to be stopped."""
 
     def __init__(self, order: dict[str, Any]) -> None:
-        """Start it as `order` says: argv, env, cwd, log, uid, gid, rank, stop (a signal number), grace (seconds)."""
+        """Start it as `order` says.
+
+        argv, env, cwd, log, uid, gid, rank, stop (a signal number), grace (seconds), forked (see below, or None).
+        """
         self.rank: int = order["rank"]
         self.stop_signal: int = order["stop"]
         self.grace: float = order["grace"]
         # An empty list of groups clears the starter's; it may only be given together with a change of user.
         identity = {"user": order["uid"], "group": order["gid"], "extra_groups": []} if order["uid"] else {}
         with open(order["log"], "ab") as log:  # noqa: PTH123 - pathlib would double the leash's time to start
-            self.process: subprocess.Popen[bytes] = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] | Forked = _forked(order, log.fileno()) or subprocess.Popen(
                 order["argv"],
                 env=order["env"],
                 cwd=order["cwd"],
@@ -60,6 +66,18 @@ class Child:
             self.process.wait()
 
 
+def _forked(order: dict[str, Any], log: int) -> Forked | None:
+    """Fork the process where the starter wants that: `forked` has a path, modules to be shared, and the program."""
+    if not order["forked"]:
+        return None
+    sys.path[:] = order["forked"]["path"]
+    from deploy.local.forking import Forked, preload  # noqa: PLC0415 -- before, this process has no path to it
+
+    preload(order["forked"]["preloaded"])
+    module, *arguments = order["forked"]["program"]
+    return Forked(module, arguments, order["env"], order["cwd"], log)
+
+
 class Children:
     """Every process on the leash by name, and what the starter may ask about them."""
 
@@ -72,8 +90,8 @@ class Children:
         if order["do"] == "start":
             try:
                 child = self._by_name[order["name"]] = Child(order)
-            except OSError as error:
-                return {"error": str(error)}
+            except Exception as error:
+                return {"error": str(error) or repr(error)}
             return {"pid": child.process.pid}
         child = self._by_name[order["name"]]
         if order["do"] == "signal":

@@ -69,8 +69,12 @@ class Command:
 class Leash:
     """The process that holds all others; closing it, or dying, ends them and removes `remove`."""
 
-    def __init__(self, directory: Path, *, remove: bool) -> None:
-        """Start the leash with its own log in `directory`, which it removes in the end where `remove` says so."""
+    def __init__(self, directory: Path, *, remove: bool, preloaded: Sequence[str] = ()) -> None:
+        """Start the leash with its own log in `directory`, which it removes in the end where `remove` says so.
+
+        Where modules are `preloaded`, programs of their packages (`python -m …`) are forked with these imported.
+        """
+        self._preloaded = preloaded
         self._lock = threading.Lock()
         self._orders = 0
         self._unread = b""
@@ -97,11 +101,20 @@ class Leash:
             "env": dict(os.environ if command.env is None else command.env),
             "log": str(command.log),
             "cwd": str(command.cwd) if command.cwd else None,
+            "forked": self._forked(command),
         }
         answer = self._ask("start", order)
         if "error" in answer:
             raise ProcessFailedError(f"{command.name} could not be started: {answer['error']}.")
         return int(answer["pid"])
+
+    def _forked(self, command: Command) -> dict[str, Any] | None:
+        packages = {module.partition(".")[0] for module in self._preloaded}
+        match command.argv:
+            case [sys.executable, "-m", module, *arguments] if module.partition(".")[0] in packages:
+                path = [str(command.cwd or Path.cwd()), *filter(None, sys.path)]
+                return {"path": path, "preloaded": list(self._preloaded), "program": [module, *arguments]}
+        return None
 
     def run(self, command: Command, *, seconds: float) -> int:
         """Run a process to its end and return its exit code; it is killed when `seconds` have passed."""

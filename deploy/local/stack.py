@@ -58,16 +58,18 @@ def local_stack(
     throughput: bool = False,
     directory: Path | None = None,
     detours: Sequence[Sequence[Detour]] = (),
+    preloaded: Sequence[str] = (),
 ) -> Iterator[Stack]:
     """Serve Kafka and PostgreSQL for the length of a `with` block; nothing of it is left afterwards.
 
     `throughput` lets the broker's JVM optimise: for measuring. A named `directory` keeps data and ports for the next
-    time. `detours` are other ways to each of the brokers, where these are processes of this machine.
+    time. `detours` are other ways to each of the brokers, where these are processes of this machine. Modules
+    that are `preloaded` are imported once for all programs of their packages, where many of them are started.
     Raises StackUnavailableError, whose message says what is missing and how to supply it.
     """
     with ExitStack() as cleanup:
         place = _place(directory)
-        leash = Leash(place, remove=directory is None)
+        leash = Leash(place, remove=directory is None, preloaded=preloaded)
         cleanup.callback(leash.close)
         ports = kept_ports(place, 1 + 2 * brokers)
         containers = Containers.where_an_engine_answers() if directory is None else None

@@ -19,7 +19,8 @@ help:
 	@echo 'make check   ruff, mypy --strict, import-linter'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make bench-peers  measure the relay beside Debezium on the same broker and database; half an hour'
-	@echo 'make fuzz    ask everything of every operation, a quarter of an hour at most; SEED=… repeats a run'
+	@echo 'make fuzz    ask everything of every operation, a quarter of an hour at most; SEED=… repeats a run,'
+	@echo '             EXAMPLES=… says how many random requests of each'
 	@echo 'make faults  kill, stop and cut off everything under load, 100 times, and account for every item; KILLS=… SEED=…'
 	@echo 'make mutants put defects into a copy of the sources, and see that the faults or a test catch each; an hour'
 	@echo 'make image   build the image of all services; IMAGE=… names it, BASE=… is what it stands on'
@@ -52,7 +53,7 @@ bench-peers: .venv/.ready
 	@$(BIN)/python -m deploy.local.bench.peers
 
 fuzz: .venv/.ready
-	@$(BIN)/python -m deploy.local.fuzz $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m deploy.local.fuzz $(if $(SEED),--seed $(SEED)) $(if $(EXAMPLES),--examples $(EXAMPLES))
 
 faults: .venv/.ready
 	@$(BIN)/python -m deploy.local.faults $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, settings
 
-from deploy.local.services import service_names
+from deploy.local.services import CONSOLE, service_names
 from deploy.local.stack import Stack, local_stack
 from shared.kit import schema
 from shared.kit.inbox import keep_partitions
@@ -24,6 +24,8 @@ from shared.kit.unit_of_work import Database
 from .distribution import BySystem, sort_longest_first
 
 PARTITIONS = 3
+#: what services import, for a leash on which many are started
+PRELOADED = [f"services.{name}.app" for name in (*service_names(), CONSOLE)]
 
 # How long an example takes says how busy the machine is; and a failure tells what repeats it.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -72,7 +74,7 @@ def _cancelled_after(seconds: float, test: Callable[..., Awaitable[None]]) -> Ca
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    with local_stack(preloaded=[f"services.{name}.app" for name in service_names()]) as running:
+    with local_stack(preloaded=PRELOADED) as running:
         yield running
 
 

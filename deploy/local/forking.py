@@ -24,15 +24,17 @@ _FILES_AT_MOST = 4096
 class Forked:
     """One such process: what `subprocess.Popen` offers, as far as the leash asks for it."""
 
-    def __init__(self, module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: str, log: int) -> None:
-        """Run `module` as `python -m` does, with `log`, an open file, as its output."""
+    def __init__(
+        self, module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: str, outputs: tuple[int, int]
+    ) -> None:
+        """Run `module` as `python -m` does; `outputs` are open files, for what it says and what it says of faults."""
         self.returncode: int | None = None
         # A signal that comes between the fork and the child's own handlers must not go to the parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
             self.pid = os.fork()
             if not self.pid:
-                _become(module, arguments, env, cwd, log)
+                _become(module, arguments, env, cwd, outputs)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
 
@@ -66,12 +68,12 @@ def preload(modules: Sequence[str]) -> None:
         raise RuntimeError(message)
 
 
-def _become(module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: str, log: int) -> None:
+def _become(module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: str, outputs: tuple[int, int]) -> None:
     """Turn into a process of its own, run the program to its end and exit as it says."""
     code = 1
     try:
         os.setsid()
-        _take_files(log)
+        _take_files(outputs)
         os.environ.clear()
         os.environ.update(env)
         os.chdir(cwd)
@@ -90,11 +92,11 @@ def _become(module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: 
         os._exit(code)
 
 
-def _take_files(log: int) -> None:
+def _take_files(outputs: tuple[int, int]) -> None:
     with open(os.devnull) as nothing:  # noqa: PTH123 -- nothing that takes long to import in the leash
         os.dup2(nothing.fileno(), 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    for number, output in enumerate(outputs, start=1):
+        os.dup2(output, number)
     os.closerange(3, _FILES_AT_MOST)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # they are what Python itself has opened

@@ -34,21 +34,24 @@ class Child:
     def __init__(self, order: dict[str, Any]) -> None:
         """Start it as `order` says.
 
-        argv, env, cwd, log, uid, gid, rank, stop (a signal number), grace (seconds), forked (see below, or None).
+        argv, env, cwd, log, errors, uid, gid, rank, stop (a signal number), grace (seconds), and forked (see
+        below, or None).
         """
         self.rank: int = order["rank"]
         self.stop_signal: int = order["stop"]
         self.grace: float = order["grace"]
         # An empty list of groups clears the starter's; it may only be given together with a change of user.
         identity = {"user": order["uid"], "group": order["gid"], "extra_groups": []} if order["uid"] else {}
-        with open(order["log"], "ab") as log:  # noqa: PTH123 - pathlib would double the leash's time to start
-            self.process: subprocess.Popen[bytes] | Forked = _forked(order, log.fileno()) or subprocess.Popen(
+        # Opened without pathlib, which would double the leash's time to start.
+        with open(order["log"], "ab") as log, open(order["errors"], "ab") as errors:  # noqa: PTH123
+            outputs = log.fileno(), errors.fileno()
+            self.process: subprocess.Popen[bytes] | Forked = _forked(order, outputs) or subprocess.Popen(
                 order["argv"],
                 env=order["env"],
                 cwd=order["cwd"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 start_new_session=True,
                 **identity,
             )
@@ -66,7 +69,7 @@ class Child:
             self.process.wait()
 
 
-def _forked(order: dict[str, Any], log: int) -> Forked | None:
+def _forked(order: dict[str, Any], outputs: tuple[int, int]) -> Forked | None:
     """Fork the process where the starter wants that: `forked` has a path, modules to be shared, and the program."""
     if not order["forked"]:
         return None
@@ -75,7 +78,7 @@ def _forked(order: dict[str, Any], log: int) -> Forked | None:
 
     preload(order["forked"]["preloaded"])
     module, *arguments = order["forked"]["program"]
-    return Forked(module, arguments, order["env"], order["cwd"], log)
+    return Forked(module, arguments, order["env"], order["cwd"], outputs)
 
 
 class Children:

@@ -57,6 +57,8 @@ class Command:
     name: str
     argv: Sequence[str]
     log: Path
+    #: where what it says of faults goes, if not there as well
+    errors: Path | None = None
     env: Mapping[str, str] | None = None
     cwd: Path | None = None
     uid: int | None = None
@@ -100,6 +102,7 @@ class Leash:
             "argv": list(command.argv),
             "env": dict(os.environ if command.env is None else command.env),
             "log": str(command.log),
+            "errors": str(command.errors or command.log),
             "cwd": str(command.cwd) if command.cwd else None,
             "forked": self._forked(command),
         }

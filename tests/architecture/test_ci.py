@@ -22,13 +22,13 @@ def _with_make(folder: Path, script: str) -> dict[str, str]:
     return os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
-@pytest.mark.parametrize(("failing", "status"), [("none", 0), ("test", 1), ("check", 1), ("faults", 1)])
+@pytest.mark.parametrize(("failing", "status"), [("none", 0), ("test", 1), ("check", 1), ("fuzz", 1), ("faults", 1)])
 def test_all_are_run_and_any_that_fails_fails_it(tmp_path: Path, failing: str, status: int) -> None:
     environment = _with_make(tmp_path, f'echo "$1 ran in $PWD"; test "$1" != {failing}')
     ran = subprocess.run([_RUN], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=20)
     assert ran.returncode == status
     assert [line for line in ran.stdout.splitlines() if " ran in " in line] == [
-        f"{target} ran in {ROOT}" for target in ("test", "check", "faults")
+        f"{target} ran in {ROOT}" for target in ("test", "check", "fuzz", "faults")
     ]
     assert ran.stdout.count("FAILED") == status
 
@@ -101,4 +101,4 @@ def test_nobody_but_root_installs_packages_and_nobody_twice(tmp_path: Path) -> N
 
 def test_it_runs_the_tests_as_the_readme_says() -> None:
     assert "\nmake test\n" in (ROOT / "README.md").read_text()
-    assert 'for command in "make test" "make check" "make faults KILLS=10 SEED=7";' in _RUN.read_text()
+    assert 'for command in "make test" "make check" "make fuzz EXAMPLES=2' in _RUN.read_text()

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -35,13 +33,14 @@ from deploy.local.demo.upstream import upstream_of
 from deploy.local.kafka import Guard, start_kafka
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import Leash, wait_until
-from deploy.local.services import REPOSITORY, RunningSystem, ServiceProcess, running_system, service_names
+from deploy.local.services import RunningSystem, ServiceProcess, running_system, service_names
 from deploy.local.stack import Stack
 from shared.contracts import TOPICS
 from shared.kit.kafka import Kafka
 from shared.kit.kafka_security import KafkaSecurity
 from shared.kit.reading import partitions_of, reader, records_until_now
-from tests.conftest import eventually
+from tests.commands import Ran, run_command
+from tests.conftest import PRELOADED, eventually
 
 from .asking import configured, place
 
@@ -96,7 +95,7 @@ def certificate() -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def guarded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     place = tmp_path_factory.mktemp("guarded")
-    leash = Leash(place, remove=False)
+    leash = Leash(place, remove=False, preloaded=PRELOADED)
     try:
         port, controller, guarded_port = free_ports(3)
         chain, key = certificate()
@@ -143,7 +142,8 @@ def install(guarded: Guarded, name: str) -> None:
         "PORTFOLIO_BUS_ISSUER_URL": "http://127.0.0.1:1",
         "PORTFOLIO_BUS_SECRET_KEYS": Fernet.generate_key().decode(),
     }
-    subprocess.run([sys.executable, "-m", f"services.{name}", "migrate"], env=environment, cwd=REPOSITORY, check=True)
+    ran = run_command(guarded.stack.leash, guarded.stack.directory, name, "migrate", env=environment)
+    assert ran.status == 0, ran.err
 
 
 async def test_the_story_holds_where_every_service_may_do_its_own_alone(
@@ -229,33 +229,33 @@ def test_the_console_is_granted_to_look_at_everything_and_to_change_nothing_but_
 ) -> None:
     common = {
         **os.environ,
-        "PYTHONPATH": str(REPOSITORY),
         "PORTFOLIO_BUS_KAFKA": guarded.stack.kafka,
         "PORTFOLIO_BUS_TOPIC_PREFIX": PREFIX,
     }
 
-    def console(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "services.ops_console", *arguments]
+    def console(name: str, *arguments: str) -> Ran:
+        env = common | guarded.environment(name)
         # In a folder in which no stack of a developer's is.
-        environment = common | guarded.environment(name)
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return run_command(
+            guarded.stack.leash, guarded.stack.directory, "ops_console", *arguments, env=env, cwd=tmp_path
+        )
 
     seen = console("ops_console", "topics", "--json", "--window", "0")
-    assert (seen.returncode, json.loads(seen.stdout or "[]")) == (0, []), "what may not be looked at is not there"
+    assert (seen.status, json.loads(seen.out or "[]")) == (0, []), "what may not be looked at is not there"
     refused = console("ops_console", "grant", "User:ops_console")
-    assert refused.returncode == 1
-    assert "did not take the access lists" in refused.stderr
+    assert refused.status == 1
+    assert "did not take the access lists" in refused.err
     granted = console(ADMINISTRATOR, "grant", "User:ops_console")
-    assert granted.returncode == 0, granted.stderr
+    assert granted.status == 0, granted.err
     again = console(ADMINISTRATOR, "grant", "User:ops_console", "--json")
-    told = json.loads(again.stdout)
+    told = json.loads(again.out)
     assert told["principal"] == "User:ops_console"
-    assert f"{told['entries']} entries" in granted.stdout, "to be granted what one has changes nothing"
+    assert f"{told['entries']} entries" in granted.out, "to be granted what one has changes nothing"
 
     topics = console("ops_console", "topics", "--json", "--window", "0")
-    assert {each["name"] for each in json.loads(topics.stdout)} >= {topic.name for topic in TOPICS}
+    assert {each["name"] for each in json.loads(topics.out)} >= {topic.name for topic in TOPICS}
     lag = console("ops_console", "lag", "--json", "--window", "0.1")
-    assert "order_service.copies" in lag.stdout, lag.stderr
+    assert "order_service.copies" in lag.out, lag.err
     parked = console("ops_console", "parked", "list", "--json")
-    assert parked.returncode == 0, parked.stderr
-    assert console("nobody", "topics", "--json", "--window", "0").stdout.strip() == "[]"
+    assert parked.status == 0, parked.err
+    assert console("nobody", "topics", "--json", "--window", "0").out.strip() == "[]"

@@ -52,6 +52,7 @@ def verdict_in(service: str, report: Path, said: Path) -> Verdict:
     """Read the report of a run."""
     found = json.loads(report.read_text())
     counted = found["operations"]
+    operations = [_operation(label, rates) for label, rates in sorted(found["valid_rates"].items())]
     return Verdict(
         service=service,
         selected=counted["total"],
@@ -59,8 +60,8 @@ def verdict_in(service: str, report: Path, said: Path) -> Verdict:
         requests=found["test_cases"]["generated"],
         seconds=found["running_time"],
         phases={phase: found["phases"][phase]["status"] for phase in _PHASES},
-        operations=[_operation(label, rates) for label, rates in sorted(found["valid_rates"].items())],
-        faults=list(_faults(found)),
+        operations=operations,
+        faults=[*_faults(found), *(f"no valid request succeeded: {it.label}" for it in operations if not it.accepted)],
         said=said,
     )
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,32 +10,27 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
-from deploy.local.services import REPOSITORY, RunningSystem
+from deploy.local.services import RunningSystem
 from services.config_service.domain import SCOPES, Credentials
 from shared.kit.sealing import seal_anew
 from shared.kit.secrets import SecretBox, new_sealing_key, new_secret
 from shared.kit.unit_of_work import Database
+from tests.commands import Ran, run_command
 from tests.services import built
 
 from .callers import Caller
 from .conftest import NAME
 
 
-async def _client_create(system: RunningSystem, scopes: str) -> tuple[int | None, str, str]:
+async def _client_create(system: RunningSystem, scopes: str) -> Ran:
     return await _command(system, "client-create", "--name", "N", "--scopes", scopes)
 
 
-async def _command(system: RunningSystem, *arguments: str, **environment: str) -> tuple[int | None, str, str]:
+async def _command(system: RunningSystem, *arguments: str, **environment: str) -> Ran:
     own = {"PORTFOLIO_BUS_DATABASE_URL": system.databases[NAME], "PORTFOLIO_BUS_ISSUER_URL": system.urls[NAME]}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.config_service", *arguments),
-        env={**os.environ, **system.environment, **own, **environment},
-        cwd=REPOSITORY,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+    env = {**os.environ, **system.environment, **own, **environment}
+    stack = system.stack
+    return await asyncio.to_thread(run_command, stack.leash, stack.directory, NAME, *arguments, env=env)
 
 
 async def test_client_create_prints_one_line_of_json_with_which_the_client_signs_in(

@@ -42,8 +42,10 @@ class Child:
         self.grace: float = order["grace"]
         # An empty list of groups clears the starter's; it may only be given together with a change of user.
         identity = {"user": order["uid"], "group": order["gid"], "extra_groups": []} if order["uid"] else {}
-        # Opened without pathlib, which would double the leash's time to start.
-        with open(order["log"], "ab") as log, open(order["errors"], "ab") as errors:  # noqa: PTH123
+        with (
+            open(order["log"], "ab") as log,  # noqa: PTH123 - pathlib would double the leash's time to start
+            open(order["errors"], "ab") as errors,  # noqa: PTH123 - the same
+        ):
             outputs = log.fileno(), errors.fileno()
             self.process: subprocess.Popen[bytes] | Forked = _forked(order, outputs) or subprocess.Popen(
                 order["argv"],

@@ -8,10 +8,13 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+import stamina
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its package does not say that it exports them
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -25,6 +28,8 @@ from .kafka import Kafka
 from .subscriber import Subscriber
 
 _ANSWER_SECONDS = 30.0
+#: how long a broker may take to apply what the controller has taken, in seconds
+_APPLIED_WITHIN = 60.0
 
 #: Kafka's own way to say all names
 _EVERYTHING = "*"
@@ -88,10 +93,15 @@ class NotGrantedError(Exception):
     """Kafka did not take the access lists: whoever asked is no administrator, or it keeps none."""
 
 
+class _NotAppliedYetError(TimeoutError):
+    """A broker does not tell of them yet."""
+
+
 async def grant(kafka: Kafka, principal: str, grants: Iterable[Grant]) -> int:
     """Let `principal` (`User:<name>`) have them, by whoever `kafka` signs in as; answers how many. May be repeated.
 
-    Raises NotGrantedError.
+    Returns once they are seen to hold: brokers apply them a moment after the controller has taken them, and whoever
+    was granted something and started at once would be refused it. Raises NotGrantedError.
     """
     bindings = [_binding(kafka, principal, each) for each in grants]
     await asyncio.to_thread(_create, kafka, bindings)
@@ -103,8 +113,29 @@ def _create(kafka: Kafka, bindings: Sequence[AclBinding]) -> None:
     try:
         for answer in admin.create_acls(list(bindings), request_timeout=_ANSWER_SECONDS).values():
             answer.result(_ANSWER_SECONDS)
+        _wait_until_applied(admin, bindings)
     except (KafkaException, TimeoutError) as fault:
         raise NotGrantedError(str(fault) or repr(fault)) from fault
+
+
+def _wait_until_applied(admin: AdminClient, bindings: Sequence[AclBinding]) -> None:
+    any_: Any = None  # as the library says it, whose types leave it out
+    theirs = AclBindingFilter(
+        ResourceType.ANY,
+        any_,
+        ResourcePatternType.ANY,
+        bindings[0].principal,
+        any_,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+    for attempt in stamina.retry_context(
+        on=_NotAppliedYetError, attempts=None, timeout=_APPLIED_WITHIN, wait_initial=0.02, wait_max=0.5
+    ):
+        with attempt:
+            applied = admin.describe_acls(theirs, request_timeout=_ANSWER_SECONDS).result(_ANSWER_SECONDS)
+            if not set(bindings) <= set(applied):
+                raise _NotAppliedYetError
 
 
 def _binding(kafka: Kafka, principal: str, each: Grant) -> AclBinding:

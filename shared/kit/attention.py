@@ -4,8 +4,10 @@ from collections.abc import Set as AbstractSet
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
-#: of a relay that knows of no other: only a command or one that has died can have left something
+#: where this process seems to be all there is of its service: a command may have left something, or one that has died
 _LONGEST_PAUSE_ALONE = 1.0
+#: for how long it does not seem so once another process was seen to write
+_REMEMBERED = 3600.0
 #: slow enough that events a few dozen milliseconds apart keep it attentive
 _SLOWS_DOWN_BY = 1.1
 #: how long what this process has told of may be on its way to Kafka
@@ -17,8 +19,9 @@ class Attention:
 
     def __init__(self) -> None:
         self.pause = _FIRST_PAUSE
-        #: whether no other relay of the service is known
+        #: whether there is no reason to think that other processes of the service run
         self.alone = False
+        self._others_at = float("-inf")
         self._told_at: dict[int, float] = {}
 
     def told(self, shards: AbstractSet[int], now: float) -> None:
@@ -32,5 +35,7 @@ class Attention:
         published with them, and where this process falls silent they are found by the next look.
         """
         of_others = any(self._told_at.get(shard, float("-inf")) + _ON_ITS_WAY < now for shard in shards)
-        longest = _LONGEST_PAUSE_ALONE if self.alone else _LONGEST_PAUSE
+        if of_others:
+            self._others_at = now
+        longest = _LONGEST_PAUSE_ALONE if self.alone and self._others_at + _REMEMBERED < now else _LONGEST_PAUSE
         self.pause = _FIRST_PAUSE if of_others else min(self.pause * _SLOWS_DOWN_BY, longest)

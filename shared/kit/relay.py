@@ -50,8 +50,11 @@ class Relay:
         lease_seconds: float = 6.0,
         hidden_seconds: float = _HIDDEN_SECONDS,
         tracer: Tracer | None = None,
+        of_everything: bool = False,
     ) -> None:
         #: `name` is the service's
+        #: `of_everything`: this process has all roles of its service, so that there need not be another
+        self._of_everything = of_everything
         self._tracer = tracer
         self._database = database
         self._kafka = kafka
@@ -85,7 +88,7 @@ class Relay:
         while True:
             try:
                 await self._balance(await self._leases.shards())
-                self._attention.alone = self._leases.others == 0
+                self._attention.alone = self._of_everything and self._leases.others == 0
             except INFRASTRUCTURE as fault:
                 _log.warning("leases not kept", fault=repr(fault))
             if self._all_turn():

@@ -159,7 +159,7 @@ async def run(service: Service, roles: frozenset[Role]) -> None:
         stack.push_async_callback(_stop_workers, service, loops)
         # Ended in the opposite order: no more requests, no more batches, and the relay publishes until the last.
         if Role.WORKERS in roles:
-            stack.push_async_callback(_stop_workers, service, _start_workers(service))
+            stack.push_async_callback(_stop_workers, service, _start_workers(service, roles))
         bus = Bus(service.kafka, service.liveness, session_seconds=service.settings.session_seconds)
         service.metrics.add(bus.consumption)
         stack.push_async_callback(bus.stop)
@@ -224,8 +224,9 @@ async def _check_topics(service: Service) -> None:
         await admin.close()
 
 
-def _start_workers(service: Service) -> dict[str, asyncio.Task[None]]:
-    relay = Relay(service.database, service.kafka, service.name, tracer=service.tracer)
+def _start_workers(service: Service, roles: frozenset[Role]) -> dict[str, asyncio.Task[None]]:
+    of_everything = roles == frozenset(Role)
+    relay = Relay(service.database, service.kafka, service.name, tracer=service.tracer, of_everything=of_everything)
     service.metrics.add(relay)
     workers: dict[str, Worker] = {
         "relay": relay.run,

@@ -221,16 +221,13 @@ class Looked:
 
     due: list[UUID]
     last: UUID | None
-    #: no subscription has anything, due or not
-    nothing_open: bool
 
 
 async def look(connection: asyncpg.Connection, after: UUID | None, at_most: int) -> Looked:
     """Find the subscriptions that have something due and may be sent to, `at_most` subscriptions looked at."""
     rows = await connection.fetch(_LOOK, after or _FIRST, at_most)
     last = rows[-1]["subscription_id"] if len(rows) >= at_most else None
-    due = [row["subscription_id"] for row in rows if row["due"]]
-    return Looked(due, last, nothing_open=after is None and not rows)
+    return Looked([row["subscription_id"] for row in rows if row["due"]], last)
 
 
 async def claim(

@@ -29,10 +29,9 @@ from .slots import Limits, Slots
 #: A claim older than this when its turn comes belongs to a process that was asleep; the gate may have closed since.
 DIAL_WITHIN = 1.0
 #: Between two looks at all subscriptions; what this process plans itself is not waited for. The longest is shorter than
-#: the slack of a rate limit, except while nothing is open at all.
+#: the slack of a rate limit.
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
-_LONGEST_PAUSE_OVER_NOTHING = 0.5
 _SLOWING_DOWN = 1.5
 _LOOKED_AT = 1000
 #: A look that takes long, over many subscriptions or on a busy database, is followed by a pause so many times as long;
@@ -77,16 +76,11 @@ class DeliveryWorker:
         self._look_at = 0.0
         self._looked_to: UUID | None = None
         self._pause = _FIRST_PAUSE
-        #: whether the last look found nothing open, due or not
-        self._nothing_open = False
 
     def wake(self, subscriptions: Collection[UUID]) -> None:
         """There is something to send for these."""
         self._agenda.add(subscriptions)
         self._news.set()
-        if self._nothing_open:
-            self._nothing_open = False
-            self._look_at = min(self._look_at, self._clock() + _LONGEST_PAUSE)
 
     async def run(self, beat: Beat) -> None:
         """Send until cancelled; then let what is under way end, within the grace, and give the rest back."""
@@ -121,9 +115,7 @@ class DeliveryWorker:
         self._looked_to = looked.last
         due = [each for each in looked.due if self._slots.has_room(each)]
         self._agenda.add(due)
-        self._nothing_open = looked.nothing_open
-        longest = _LONGEST_PAUSE_OVER_NOTHING if looked.nothing_open else _LONGEST_PAUSE
-        self._pause = _FIRST_PAUSE if due else min(self._pause * _SLOWING_DOWN, longest)
+        self._pause = _FIRST_PAUSE if due else min(self._pause * _SLOWING_DOWN, _LONGEST_PAUSE)
         now = self._clock()
         self._look_at = now + max(self._pause, min(_LOOKING_SHARE * (now - began), _LONGEST_BREAK))
 

@@ -59,20 +59,6 @@ async def test_a_subscription_at_its_limit_is_not_even_looked_at(world: World) -
     assert await use_cases.claim_due(world.database, ROOM, 60.0, [subscribed.id]) == []
 
 
-async def test_a_look_tells_whether_anything_is_open_at_all_due_or_not(world: World) -> None:
-    subscribed = await world.subscribed("http://127.0.0.1:9/hook", rate_limit=1)
-    async with world.database.driver_connection() as driver:
-        await driver.execute("DELETE FROM deliveries_open")
-    assert (await use_cases.look_for_due(world.database, None, 1000)).nothing_open
-
-    await world.waiting_for(subscribed.id, 2)
-    assert not (await use_cases.look_for_due(world.database, None, 1000)).nothing_open
-    await use_cases.claim_due(world.database, ROOM, 60.0, [subscribed.id])
-    looked = await use_cases.look_for_due(world.database, None, 1000)
-    assert (looked.due, looked.nothing_open) == ([], False)
-    assert not (await use_cases.look_for_due(world.database, subscribed.id, 1000)).nothing_open, "it began behind it"
-
-
 async def test_what_waits_for_its_rate_arrives_and_nothing_of_it_has_failed(world: World, receiver: Receiver) -> None:
     subscribed = await world.subscribed(receiver.url, rate_limit=20)
     await world.waiting_for(subscribed.id, 30)

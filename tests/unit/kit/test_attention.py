@@ -21,7 +21,7 @@ def test_while_nobody_writes_it_looks_more_and_more_seldom() -> None:
     assert attention.pause == _SELDOM
 
 
-def test_a_relay_without_any_other_looks_still_more_seldom_and_no_more_once_it_knows_of_one() -> None:
+def test_where_there_seem_to_be_no_others_it_looks_still_more_seldom_and_no_more_once_one_is_known() -> None:
     attention = Attention()
     attention.alone = True
     now = looks(attention, 100, found=set())
@@ -30,6 +30,19 @@ def test_a_relay_without_any_other_looks_still_more_seldom_and_no_more_once_it_k
     attention.alone = False
     looks(attention, 1, found=set(), from_=now)
     assert attention.pause == _SELDOM
+
+
+def test_a_process_that_was_seen_to_write_is_remembered_for_an_hour() -> None:
+    """An API of its own has no relay, and is known by what it writes alone."""
+    attention = Attention()
+    attention.alone = True
+    now = looks(attention, 100, found=set())
+    now = looks(attention, 1, found={2}, from_=now)
+    looks(attention, 100, found=set(), from_=now)
+    assert attention.pause == _SELDOM
+
+    looks(attention, 100, found=set(), from_=now + 3601)
+    assert attention.pause == _ALONE
 
 
 def test_another_process_that_writes_makes_it_look_again_soon() -> None:

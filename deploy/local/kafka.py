@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
+import shutil
 import signal
 import tempfile
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from aiokafka.errors import KafkaError
 from deploy.local.aot_cache import aot_cache
 from deploy.local.artefacts import kafka_jars
 from deploy.local.errors import ProcessFailedError
+from deploy.local.formatted import CLUSTER, formatted
 from deploy.local.java import find_java
 from deploy.local.loops import completed, together
 from deploy.local.ports import LOOPBACK, free_ports, somebody_listens
@@ -72,7 +72,6 @@ class Seat:
     node_id: int
     port: int
     controller_port: int
-    directory_id: str
     detours: Sequence[Detour] = ()
     guard: Guard | None = None
 
@@ -101,13 +100,14 @@ def start_kafka(
     On a Java that can keep loaded classes, the first start of a machine makes a cache of them first.
     Brokers whose data does not outlast them are killed when the stack ends, the others are asked to end.
     """
-    java = _java(leash, directory, throughput=throughput)
+    jars = kafka_jars()
+    java = _java(leash, directory, jars, throughput=throughput)
     pairs = zip(ports[::2], ports[1::2], detours or [()] * (len(ports) // 2), strict=True)
     seats = [
-        Seat(node_id, port, controller_port, _new_id(), ways, guard)
+        Seat(node_id, port, controller_port, ways, guard)
         for node_id, (port, controller_port, ways) in enumerate(pairs, start=1)
     ]
-    _format(leash, java, directory, seats)
+    _format(leash, java, jars[0].parent, directory, seats)
     bootstrap = ",".join(f"{LOOPBACK}:{seat.port}" for seat in seats)
     ready = partial(_wait_until_seen, bootstrap, len(seats))
     stop = signal.SIGTERM if lasting else signal.SIGKILL
@@ -149,21 +149,21 @@ def _broker(java: Sequence[str], directory: Path, seat: Seat, stop: signal.Signa
     )
 
 
-def _java(leash: Leash, directory: Path, *, throughput: bool) -> list[str]:
+def _java(leash: Leash, directory: Path, jars: Sequence[Path], *, throughput: bool) -> list[str]:
     """Return the command line up to the name of a class of Kafka's."""
-    java, jars = str(find_java()), kafka_jars()
+    java = str(find_java())
     quick, flags = ["-XX:TieredStopAtLevel=1"], _jvm_flags(jars)
-    cache = aot_cache(Path(java), jars, partial(_train, leash, directory, [java, *quick, *flags]))
+    cache = aot_cache(Path(java), jars, partial(_train, leash, directory, jars[0].parent, [java, *quick, *flags]))
     loaded = [f"-XX:AOTCache={cache}"] if cache else []
     return [java, *loaded, *([] if throughput else quick), *flags]
 
 
-def _train(leash: Leash, directory: Path, java: Sequence[str], cache: Path) -> None:
+def _train(leash: Leash, directory: Path, jars: Path, java: Sequence[str], cache: Path) -> None:
     """Run a broker of its own until it serves, and let it write the cache as it ends."""
     with tempfile.TemporaryDirectory(dir=directory, prefix="training-") as place:
         port, controller_port = free_ports(2)
-        seat = Seat(1, port, controller_port, _new_id())
-        _format(leash, java, Path(place), [seat])
+        seat = Seat(1, port, controller_port)
+        _format(leash, java, jars, Path(place), [seat])
         command = _broker([*java, f"-XX:AOTCacheOutput={cache}"], Path(place), seat, signal.SIGKILL)
         broker = LeashedProcess(leash, command, partial(_wait_until_seen, f"{LOOPBACK}:{port}", 1))
         broker.wait_ready()
@@ -181,11 +181,12 @@ def _configuration_of(directory: Path, seat: Seat) -> Path:
     return directory / f"{seat.name}.properties"
 
 
-def _format(leash: Leash, java: Sequence[str], directory: Path, seats: Sequence[Seat]) -> None:
-    """Write each broker's configuration and format its data, both only where it has none yet."""
-    cluster = _new_id()
-    quorum = ",".join(f"{s.node_id}@{LOOPBACK}:{s.controller_port}:{s.directory_id}" for s in seats)
-    voters = ["--standalone"] if len(seats) == 1 else ["--initial-controllers", quorum]
+def _data_of(directory: Path, seat: Seat) -> Path:
+    return directory / f"{seat.name}-log"
+
+
+def _format(leash: Leash, java: Sequence[str], jars: Path, directory: Path, seats: Sequence[Seat]) -> None:
+    """Write each broker's configuration and its formatted data, both only where it has none yet."""
 
     def format_one(seat: Seat) -> None:
         configuration = _configuration_of(directory, seat)
@@ -193,13 +194,20 @@ def _format(leash: Leash, java: Sequence[str], directory: Path, seats: Sequence[
             return
         unfinished = configuration.with_suffix(".new")
         unfinished.write_text(_properties(directory, seat, seats))
-        tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(unfinished), *voters]
-        command = Command(name=f"{seat.name}-format", argv=tool, log=directory / f"{seat.name}.log")
-        if leash.run(command, seconds=_FORMAT_SECONDS):
-            raise ProcessFailedError(f"The data of {seat.name} could not be formatted.", command.log)
+        template = formatted(jars, seat.node_id, partial(_run_format, leash, java, directory, seat))
+        shutil.copytree(template, _data_of(directory, seat), dirs_exist_ok=True)
         unfinished.replace(configuration)
 
     together(partial(format_one, seat) for seat in seats)
+
+
+def _run_format(leash: Leash, java: Sequence[str], directory: Path, seat: Seat, place: Path) -> None:
+    configuration = directory / f"{seat.name}-format.properties"
+    configuration.write_text(_as_properties({**_settings(directory, seat, [seat]), "log.dirs": place}))
+    tool = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(configuration)]
+    command = Command(name=f"{seat.name}-format", argv=tool, log=directory / f"{seat.name}.log")
+    if leash.run(command, seconds=_FORMAT_SECONDS):
+        raise ProcessFailedError(f"The data of {seat.name} could not be formatted.", command.log)
 
 
 def shared_settings(copies: int) -> dict[str, object]:
@@ -229,6 +237,14 @@ def shared_settings(copies: int) -> dict[str, object]:
 
 
 def _properties(directory: Path, seat: Seat, seats: Sequence[Seat]) -> str:
+    return _as_properties(_settings(directory, seat, seats))
+
+
+def _as_properties(settings: Mapping[str, object]) -> str:
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _settings(directory: Path, seat: Seat, seats: Sequence[Seat]) -> dict[str, object]:
     ways = {"PLAINTEXT": Detour(seat.port, seat.port)}
     ways |= {f"DETOUR{number}": detour for number, detour in enumerate(seat.detours)}
     protocols = dict.fromkeys((*ways, "CONTROLLER"), "PLAINTEXT")
@@ -236,21 +252,13 @@ def _properties(directory: Path, seat: Seat, seats: Sequence[Seat]) -> str:
         ways |= {"GUARDED": Detour(seat.guard.port, seat.guard.port)}
         protocols |= {"GUARDED": "SASL_SSL"}
     listeners = [f"{name}://{LOOPBACK}:{way.port}" for name, way in ways.items()]
-    settings = shared_settings(len(seats)) | {
+    return shared_settings(len(seats)) | {
         "node.id": seat.node_id,
-        "controller.quorum.bootstrap.servers": ",".join(f"{LOOPBACK}:{each.controller_port}" for each in seats),
+        "controller.quorum.voters": ",".join(f"{each.node_id}@{LOOPBACK}:{each.controller_port}" for each in seats),
         "listeners": ",".join([*listeners, f"CONTROLLER://{LOOPBACK}:{seat.controller_port}"]),
         "advertised.listeners": ",".join(f"{name}://{LOOPBACK}:{way.advertised}" for name, way in ways.items()),
         "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
         "inter.broker.listener.name": "PLAINTEXT",
-        "log.dirs": directory / f"{seat.name}-log",
+        "log.dirs": _data_of(directory, seat),
         **(seat.guard.settings() if seat.guard else {}),
     }
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
-
-
-def _new_id() -> str:
-    """Return a Kafka id: a UUID in unpadded URL-safe base 64 that no command line takes for an option."""
-    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
-        continue
-    return text

@@ -7,7 +7,7 @@ _LONGEST_PAUSE = 0.25
 #: where this process seems to be all there is of its service: a command may have left something, or one that has died
 _LONGEST_PAUSE_ALONE = 1.0
 #: for how long it does not seem so once another process was seen to write
-_REMEMBERED = 3600.0
+_REMEMBERED = 10.0
 #: slow enough that events a few dozen milliseconds apart keep it attentive
 _SLOWS_DOWN_BY = 1.1
 #: how long what this process has told of may be on its way to Kafka

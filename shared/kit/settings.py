@@ -130,7 +130,7 @@ class KitSettings(KafkaSecuritySettings):
         le=300,
         description="how long a consumer may be silent before its partitions go to others; the broker sets a minimum",
     )
-    pool_size: int = Field(10, ge=1, le=200, description="most connections to the database held by this process")
+    pool_size: int = Field(10, ge=3, le=200, description="most connections to the database held by this process")
 
     @field_validator("database_url")
     @classmethod

@@ -1,5 +1,6 @@
 """What the dispatcher keeps: tables by way of named statements. One module per noun."""
 
+from asyncpg import Connection as DriverConnection
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
 from .attempts import AttemptRow, attempts_of
@@ -81,6 +82,7 @@ __all__ = [
     "DeliveryFilter",
     "DeliveryRow",
     "Disabled",
+    "DriverConnection",
     "Ended",
     "GivenUp",
     "Looked",

@@ -33,7 +33,7 @@ from services.webhook_dispatcher.domain import (
     signed_headers,
     told_to_nobody,
 )
-from services.webhook_dispatcher.storage import Capacity, Looked, Recorded
+from services.webhook_dispatcher.storage import Capacity, DriverConnection, Looked, Recorded
 from shared.contracts import SubscriptionDisabled
 from shared.kit.cause import Cause
 from shared.kit.secrets import SecretBox, UnsealableError
@@ -81,10 +81,9 @@ def endpoints_of(database: Database, box: SecretBox, rule: AddressRule, *, timeo
     return Endpoints(Sender(dial, timeout=timeout), box, accesses, timeout=timeout)
 
 
-async def look_for_due(database: Database, after: UUID | None, at_most: int) -> Looked:
+async def look_for_due(connection: DriverConnection, after: UUID | None, at_most: int) -> Looked:
     """Find subscriptions that have something due and may be sent to, going round from `after`."""
-    async with database.driver_connection() as connection:
-        return await storage.look(connection, after, at_most)
+    return await storage.look(connection, after, at_most)
 
 
 async def claim_due(
@@ -96,7 +95,8 @@ async def claim_due(
 ) -> list[Claimed]:
     """Start attempts for what is due of the subscriptions `among` (None: of the first thousand), as many as fit."""
     if among is None:
-        among = (await look_for_due(database, None, _LOOKED_AT)).due
+        async with database.driver_connection() as driver:
+            among = (await look_for_due(driver, None, _LOOKED_AT)).due
     async with database.reading() as connection:
         return await storage.claim(connection, capacity, lease_seconds, among, stopped)
 

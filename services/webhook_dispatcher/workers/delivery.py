@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.domain import Attempt, Claimed, DeliveryBoundary, Outcome
-from services.webhook_dispatcher.storage import Capacity
+from services.webhook_dispatcher.storage import Capacity, DriverConnection
 from services.webhook_dispatcher.use_cases import Endpoints
 from shared.kit.boundaries import reached
 from shared.kit.faults import INFRASTRUCTURE
@@ -94,24 +94,31 @@ class DeliveryWorker:
         while not recording.done():
             beat()
             try:
-                await self._release_lost()
-                await self._look()
-                goes_on = await self._claim()
+                # Held all the time: taking it from the pool for every look costs more than the look.
+                async with self._database.driver_connection() as connection:
+                    await self._claim_while_all_is_well(connection, beat, recording)
             except INFRASTRUCTURE as fault:
                 _log.warning("nothing claimed", fault=repr(fault))
                 await asyncio.sleep(_AFTER_FAULT)
-                continue
-            if not goes_on:
-                await self._news.wait(max(self._look_at - self._clock(), 0))
-                self._news.clear()
         recording.result()
 
-    async def _look(self) -> None:
+    async def _claim_while_all_is_well(
+        self, connection: DriverConnection, beat: Beat, recording: "asyncio.Task[None]"
+    ) -> None:
+        while not recording.done():
+            beat()
+            await self._release_lost()
+            await self._look(connection)
+            if not await self._claim():
+                await self._news.wait(max(self._look_at - self._clock(), 0))
+                self._news.clear()
+
+    async def _look(self, connection: DriverConnection) -> None:
         """Find what nobody has told of: planned elsewhere, due again, or let go by a circuit or a rate limit."""
         if self._clock() < self._look_at:
             return
         began = self._clock()
-        looked = await use_cases.look_for_due(self._database, self._looked_to, _LOOKED_AT)
+        looked = await use_cases.look_for_due(connection, self._looked_to, _LOOKED_AT)
         self._looked_to = looked.last
         due = [each for each in looked.due if self._slots.has_room(each)]
         self._agenda.add(due)

@@ -53,7 +53,7 @@ async def test_failures_in_a_row_open_the_circuit_for_all_dispatchers(world: Wor
     await world.waiting_for(subscription_id, 20)
     async with world.dispatching(), world.dispatching():
         assert await use_cases.claim_due(world.database, ROOM, 30.0, [subscription_id]) == []
-        assert subscription_id not in (await use_cases.look_for_due(world.database, None, 1000)).due
+        assert subscription_id not in (await world.looked()).due
 
     now = await circuit(world, subscription_id)
     assert (now.failures, now.opened) == (3, 1)

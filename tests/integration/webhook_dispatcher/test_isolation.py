@@ -131,7 +131,7 @@ async def test_looking_goes_round_all_subscriptions(world: World) -> None:
     found: set[UUID] = set()
     after, rounds = None, 0
     while not subscribed <= found:
-        looked = await use_cases.look_for_due(world.database, after, 2)
+        looked = await world.looked(after, 2)
         found.update(looked.due)
         after, rounds = looked.last, rounds + 1
         assert rounds < 1000

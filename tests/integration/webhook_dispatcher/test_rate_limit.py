@@ -52,10 +52,10 @@ async def test_the_rate_is_kept_within_five_in_a_hundred_over_ten_seconds(world:
 async def test_a_subscription_at_its_limit_is_not_even_looked_at(world: World) -> None:
     subscribed = await world.subscribed("http://127.0.0.1:9/hook", rate_limit=1)
     await world.waiting_for(subscribed.id, 10)
-    assert subscribed.id in (await use_cases.look_for_due(world.database, None, 1000)).due
+    assert subscribed.id in (await world.looked()).due
     assert len(await use_cases.claim_due(world.database, ROOM, 60.0, [subscribed.id])) == 1
 
-    assert subscribed.id not in (await use_cases.look_for_due(world.database, None, 1000)).due
+    assert subscribed.id not in (await world.looked()).due
     assert await use_cases.claim_due(world.database, ROOM, 60.0, [subscribed.id]) == []
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from services.webhook_dispatcher import use_cases
 from services.webhook_dispatcher.domain import AddressRule, CircuitRule, EndpointConfig, Happening, Pace
+from services.webhook_dispatcher.storage import Looked
 from services.webhook_dispatcher.use_cases import Endpoints, NewEndpoint, SubscriptionRules
 from services.webhook_dispatcher.workers import DeliveryWorker, Limits, Rules
 from shared.contracts import Envelope, Message, new_envelope, new_id, redrive_topic, to_record
@@ -148,6 +149,11 @@ class World:
     async def unsubscribed(self, subscription_id: UUID) -> None:
         async with self.database.unit_of_work(Cause(self.client_id, "a-request")) as work:
             await use_cases.delete_subscription(work, subscription_id)
+
+    async def looked(self, after: UUID | None = None, at_most: int = 1000) -> Looked:
+        """What a look finds."""
+        async with self.database.driver_connection() as connection:
+            return await use_cases.look_for_due(connection, after, at_most)
 
     async def rows(self, statement: str, **arguments: Any) -> Sequence[Any]:
         async with self.database.reading() as connection:

@@ -32,16 +32,16 @@ def test_where_there_seem_to_be_no_others_it_looks_still_more_seldom_and_no_more
     assert attention.pause == _SELDOM
 
 
-def test_a_process_that_was_seen_to_write_is_remembered_for_an_hour() -> None:
+def test_a_process_that_was_seen_to_write_is_remembered_for_a_while() -> None:
     """An API of its own has no relay, and is known by what it writes alone."""
     attention = Attention()
     attention.alone = True
     now = looks(attention, 100, found=set())
     now = looks(attention, 1, found={2}, from_=now)
-    looks(attention, 100, found=set(), from_=now)
+    now = looks(attention, 60, found=set(), from_=now)
     assert attention.pause == _SELDOM
 
-    looks(attention, 100, found=set(), from_=now + 3601)
+    looks(attention, 100, found=set(), from_=now)
     assert attention.pause == _ALONE
 
 

@@ -84,12 +84,15 @@ def _become(module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         sys.argv = [module, *arguments]
         code = _exit_code_of(module)
-    except BaseException:  # nothing of it may come to the parent's code, which this process has as well
+    except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        # Whatever happens, this process must not come back to the parent's code, which it has as well.
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
 def _take_files(outputs: tuple[int, int]) -> None:

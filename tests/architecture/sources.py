@@ -3,12 +3,15 @@
 import ast
 import tokenize
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
+_FILES_KEPT = 2000
 #: what stands in the folder of the repository without being part of it
 _NOT_OURS = {".git", ".venv", ".local", "dist", "__pycache__", "bench-results", ".hypothesis"}
 
@@ -37,9 +40,15 @@ def is_migration(name: str) -> bool:
     return "/migrations/" in name
 
 
-def nodes(path: Path) -> Iterator[tuple[str, ast.AST]]:
+def nodes(path: Path) -> Sequence[tuple[str, ast.AST]]:
     """Every node of a module, with the name of the function or method that it stands in."""
-    yield from _inside(ast.parse(path.read_bytes()), "")
+    return _nodes_in(path.read_bytes())
+
+
+# Each planted violation is looked for in all sources, of which one file has changed.
+@lru_cache(_FILES_KEPT)
+def _nodes_in(source: bytes) -> Sequence[tuple[str, ast.AST]]:
+    return tuple(_inside(ast.parse(source), ""))
 
 
 def _inside(node: ast.AST, place: str) -> Iterator[tuple[str, ast.AST]]:
@@ -60,12 +69,15 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             yield node.level, node.module or ""
 
 
-def comments(path: Path) -> Iterator[tuple[int, str]]:
+def comments(path: Path) -> Sequence[tuple[int, str]]:
     """The comments of a module, with their line numbers."""
-    with path.open("rb") as source:
-        for token in tokenize.tokenize(source.readline):
-            if token.type == tokenize.COMMENT:
-                yield token.start[0], token.string
+    return _comments_in(path.read_bytes())
+
+
+@lru_cache(_FILES_KEPT)
+def _comments_in(source: bytes) -> Sequence[tuple[int, str]]:
+    tokens = tokenize.tokenize(BytesIO(source).readline)
+    return tuple((token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT)
 
 
 def project() -> dict[str, Any]:

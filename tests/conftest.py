@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from deploy.local.services import CONSOLE, service_names
@@ -38,6 +39,10 @@ _BEFORE_THE_ALARM = 15.0
 def pytest_configure() -> None:
     """Let Ctrl-C end what tests start: where a shell began this run in the background, all of it would ignore that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A fault that is logged here is told as Python tells it. By itself structlog draws it with all variables of all
+    # frames, where Rich is installed, and takes seconds for each.
+    renderer = structlog.get_config()["processors"][-1]
+    renderer.exception_formatter = structlog.dev.plain_traceback
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySystem:

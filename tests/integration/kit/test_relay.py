@@ -42,9 +42,14 @@ async def topic(kafka: Kafka) -> str:
 
 @asynccontextmanager
 async def relaying(
-    database: Database, kafka: Kafka, service: str = "relay-test", *, hidden_seconds: float = 4.0
+    database: Database,
+    kafka: Kafka,
+    service: str = "relay-test",
+    *,
+    hidden_seconds: float = 4.0,
+    of_everything: bool = False,
 ) -> AsyncIterator[Relay]:
-    relay = Relay(database, kafka, service, lease_seconds=2, hidden_seconds=hidden_seconds)
+    relay = Relay(database, kafka, service, lease_seconds=2, hidden_seconds=hidden_seconds, of_everything=of_everything)
     task = asyncio.create_task(relay.run(lambda: None))
     try:
         yield relay
@@ -201,6 +206,30 @@ async def test_a_batch_of_which_the_broker_refuses_one_message_is_not_published(
     [record] = await records_of(kafka, topic, PARTITIONS)
     assert (record.key, record.value, record.partition) == (b"k", b"better", 0)
     assert record.headers == (("ce_id", b"3"), ("ce_source", "/ü".encode()))
+
+
+@pytest.mark.usefixtures("topic")
+async def test_a_relay_takes_its_process_for_the_only_one_if_that_has_all_roles_and_it_knows_of_no_other(
+    database: Database, kafka: Kafka
+) -> None:
+    async def alone(relay: Relay) -> bool:
+        return relay._attention.alone
+
+    async def accompanied(relay: Relay) -> bool:
+        return not relay._attention.alone
+
+    async def has_attended(relay: Relay) -> bool:
+        return relay._leases.others is not None
+
+    async with relaying(database, kafka, of_everything=True) as first:
+        await eventually(lambda: alone(first))
+        async with relaying(database, kafka, of_everything=True):
+            await eventually(lambda: accompanied(first))
+        await eventually(lambda: alone(first))
+
+    async with relaying(database, kafka) as of_workers_alone:
+        await eventually(lambda: has_attended(of_workers_alone))
+        assert (of_workers_alone._leases.others, of_workers_alone._attention.alone) == (0, False)
 
 
 async def test_every_shard_has_one_owner_and_a_relay_that_leaves_gives_its_shards_back(database: Database) -> None:

@@ -101,4 +101,5 @@ def test_nobody_but_root_installs_packages_and_nobody_twice(tmp_path: Path) -> N
 
 def test_it_runs_the_tests_as_the_readme_says() -> None:
     assert "\nmake test\n" in (ROOT / "README.md").read_text()
-    assert 'for command in "make test" "make check" "make fuzz EXAMPLES=2' in _RUN.read_text()
+    steps = '"make test" "make check" "make fuzz EXAMPLES=2 SEED=20261121" "make faults KILLS=10 SEED=7"'
+    assert f"for command in {steps};" in _RUN.read_text()

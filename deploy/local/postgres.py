@@ -99,14 +99,14 @@ def answers(dsn: str) -> bool:
     return True
 
 
-def make_database(admin_dsn: str, name: str) -> str:
-    """Create a database, unless it is there already, and return its DSN."""
+def make_database(admin_dsn: str, name: str, like: str | None = None) -> str:
+    """Create a database, a copy of the one named `like` if any, unless it is there already, and return its DSN."""
 
     async def create() -> None:
         connection = await asyncpg.connect(admin_dsn)
         try:
-            quoted = name.replace('"', '""')
-            await connection.execute(f'CREATE DATABASE "{quoted}"')
+            copied = f" TEMPLATE {_quoted(like)}" if like else ""
+            await connection.execute(f"CREATE DATABASE {_quoted(name)}{copied}")
         except asyncpg.DuplicateDatabaseError:
             pass
         finally:
@@ -114,6 +114,10 @@ def make_database(admin_dsn: str, name: str) -> str:
 
     completed(create())
     return urlunsplit(urlsplit(admin_dsn)._replace(path=f"/{name}"))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _installed() -> Iterator[Path]:

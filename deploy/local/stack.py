@@ -2,7 +2,8 @@
 
 1. addresses in the environment (`PORTFOLIO_BUS_STACK_KAFKA`, `PORTFOLIO_BUS_STACK_POSTGRES`),
 2. a Docker engine that answers,
-3. processes of this machine.
+3. processes of this machine, whose data is thrown away in the end: it is in the folder for temporary files, or in that
+   of `PORTFOLIO_BUS_STACK_FOLDER`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from deploy.local.processes import Leash, Node
 
 KAFKA_VARIABLE = "PORTFOLIO_BUS_STACK_KAFKA"
 POSTGRES_VARIABLE = "PORTFOLIO_BUS_STACK_POSTGRES"
+FOLDER_VARIABLE = "PORTFOLIO_BUS_STACK_FOLDER"
 
 #: Starts one part of the stack: its address and what runs for it.
 Provider = Callable[[], tuple[str, Sequence[Node]]]
@@ -46,9 +48,9 @@ class Stack:
     #: Holds further processes that must not outlive the starter, such as the services.
     leash: Leash = field(repr=False)
 
-    def create_database(self, name: str) -> str:
-        """Create a database, unless it is there already, and return its DSN."""
-        return make_database(self.postgres, name)
+    def create_database(self, name: str, like: str | None = None) -> str:
+        """Create a database, a copy of the one named `like` if any, unless it is there already, and return its DSN."""
+        return make_database(self.postgres, name, like)
 
 
 @contextmanager
@@ -100,7 +102,10 @@ def local_stack(
 
 
 def _place(directory: Path | None) -> Path:
-    place = directory.absolute() if directory else Path(tempfile.mkdtemp(prefix="portfolio-bus-"))
+    if directory is None:
+        place = Path(tempfile.mkdtemp(prefix="portfolio-bus-", dir=os.environ.get(FOLDER_VARIABLE)))
+    else:
+        place = directory.absolute()
     place.mkdir(parents=True, exist_ok=True)
     # PostgreSQL may run as another user and must be able to pass through to its own data; nobody may list it.
     place.chmod(0o711)

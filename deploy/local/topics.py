@@ -2,34 +2,27 @@
 
 import asyncio
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from shared.kit.kafka import Kafka
+from shared.kit.reading import know_leaders, reader, records_until_now
 
 #: longer than a transaction whose producer was killed stands open, which hides what is behind it
 _LONGEST_SECONDS = 40.0
 
 
-async def records_of(kafka: Kafka, topic: str, partitions: int) -> list["ConsumerRecord[bytes, bytes]"]:
-    """Everything in `topic` (its logical name) now, partition by partition in order; TimeoutError if it takes long."""
-    async with asyncio.timeout(_LONGEST_SECONDS):
-        return await _records_of(kafka, topic, partitions)
+async def records_of(kafka: Kafka, topic: str) -> list["ConsumerRecord[bytes, bytes]"]:
+    """Everything in `topic` (its logical name) now, partition by partition in order.
 
-
-async def _records_of(kafka: Kafka, topic: str, partitions: int) -> list["ConsumerRecord[bytes, bytes]"]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap, isolation_level="read_committed", enable_auto_commit=False
-    )
-    await consumer.start()
-    try:
-        where = [TopicPartition(kafka.physical(topic), number) for number in range(partitions)]
-        consumer.assign(where)
-        await consumer.seek_to_beginning(*where)
-        ends = await consumer.end_offsets(where)
-        found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {tp: [] for tp in where}
-        while waiting := [tp for tp in where if await consumer.position(tp) < ends[tp]]:
-            for tp, records in (await consumer.getmany(*waiting, timeout_ms=200)).items():
-                found[tp].extend(records)
-        return [record for tp in where for record in found[tp]]
-    finally:
-        await consumer.stop()
+    Raises UnknownTopicOrPartitionError where there is none of that name, and TimeoutError if it takes long.
+    """
+    physical = kafka.physical(topic)
+    async with asyncio.timeout(_LONGEST_SECONDS), reader(kafka) as consumer:
+        await know_leaders(consumer, [TopicPartition(physical, 0)])
+        numbers = consumer.partitions_for_topic(physical)
+        if not numbers:
+            raise UnknownTopicOrPartitionError(physical)
+        partitions = [TopicPartition(physical, number) for number in sorted(numbers)]
+        found = [record async for record in records_until_now(consumer, partitions)]
+    return sorted(found, key=lambda record: record.partition)

@@ -19,7 +19,6 @@ from deploy.local.demo.upstream import Answer, Upstream, upstream_of
 from deploy.local.services import RunningSystem
 from deploy.local.topics import records_of
 from shared.contracts import ORDERS_EVENTS, OrderCancelled, OrderPlaced
-from shared.contracts.topics import DEFAULT_PARTITIONS
 from shared.kit.kafka import Kafka
 from tests.conftest import eventually
 
@@ -264,7 +263,7 @@ async def every_order_is_cancelled(evidence: Evidence, ledger: Ledger) -> None:
 async def every_order_was_announced_once(kafka: Kafka, ledger: Ledger) -> None:
     async def announced() -> dict[str, Counter[str]]:
         ids: dict[str, set[tuple[str, str]]] = {"OrderPlaced": set(), "OrderCancelled": set()}
-        for record in await records_of(kafka, ORDERS_EVENTS.name, DEFAULT_PARTITIONS):
+        for record in await records_of(kafka, ORDERS_EVENTS.name):
             kind = header(record, "ce_type") or ""
             if kind in ids:
                 body = (OrderPlaced if kind == "OrderPlaced" else OrderCancelled).model_validate_json(record.value)

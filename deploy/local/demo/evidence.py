@@ -8,7 +8,6 @@ from aiokafka import ConsumerRecord
 
 from deploy.local.demo.system import System
 from deploy.local.topics import records_of
-from shared.contracts.topics import DEFAULT_PARTITIONS
 from shared.kit.kafka import Kafka
 
 
@@ -22,7 +21,7 @@ class Evidence:
     async def messages(self, topic: str, *, key: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """The bodies on a topic, of one key and type if these are given, in order."""
         found = []
-        for record in await records_of(self._kafka, topic, DEFAULT_PARTITIONS):
+        for record in await records_of(self._kafka, topic):
             if key is not None and record.key != key.encode():
                 continue
             if kind is not None and header(record, "ce_type") != kind:
@@ -32,7 +31,7 @@ class Evidence:
 
     async def parked(self, group: str, key: str) -> list[dict[str, str]]:
         """Why and from where each of a group's parked messages of one key was parked."""
-        records = await records_of(self._kafka, f"{group}.parked.v1", DEFAULT_PARTITIONS)
+        records = await records_of(self._kafka, f"{group}.parked.v1")
         return [
             {name: value.decode() for name, value in record.headers if name.startswith("parked-")}
             for record in records

@@ -14,7 +14,6 @@ from deploy.local.faults.ledger import entries_of
 from deploy.local.faults.stage import Stage
 from deploy.local.faults.watch import GROUPS
 from deploy.local.topics import records_of
-from shared.contracts.topics import DEFAULT_PARTITIONS
 from shared.kit.kafka import Kafka
 
 _TOPICS: Final = (
@@ -93,7 +92,7 @@ async def gathered(stage: Stage, kafka: Kafka, left: Mapping[str, int]) -> Evide
 
 
 async def _seen_in(kafka: Kafka, topic: str) -> list[Seen]:
-    return [_seen(topic, record) for record in await records_of(kafka, topic, DEFAULT_PARTITIONS)]
+    return [_seen(topic, record) for record in await records_of(kafka, topic)]
 
 
 def _seen(topic: str, record: ConsumerRecord[bytes, bytes]) -> Seen:
@@ -122,7 +121,7 @@ def _body(value: bytes | None) -> dict[str, Any]:
 
 async def _parked_by(kafka: Kafka, group: str) -> list[Parked]:
     found = []
-    for record in await records_of(kafka, f"{group}.parked.v1", DEFAULT_PARTITIONS):
+    for record in await records_of(kafka, f"{group}.parked.v1"):
         headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
         shown = (record.value or b"")[:_VALUE_KEPT].decode("utf-8", "replace")
         topic = headers.get("parked-topic", "")

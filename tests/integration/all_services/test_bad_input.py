@@ -27,7 +27,7 @@ from shared.contracts import (
     to_headers,
 )
 from shared.kit.kafka import Kafka
-from tests.conftest import PARTITIONS, eventually
+from tests.conftest import eventually
 
 from .bad_input import PARKED, Case, all_cases
 from .estates import Estate, World, an_estate, order_body
@@ -83,7 +83,7 @@ async def on_the_bus(world: World, estate: Estate) -> OnTheBus:
 
     async def replies() -> dict[int, CommandAccepted | CommandRejected]:
         found = {}
-        for record in await records_of(kafka, COMMANDS_REPLIES.name, PARTITIONS):
+        for record in await records_of(kafka, COMMANDS_REPLIES.name):
             read = Record(topic=COMMANDS_REPLIES.name, key=record.key, value=record.value, headers=list(record.headers))
             _, message = from_record(read)
             assert isinstance(message, CommandAccepted | CommandRejected)
@@ -92,7 +92,7 @@ async def on_the_bus(world: World, estate: Estate) -> OnTheBus:
         return found if len(found) == len(COMMANDS) else {}
 
     async def parked() -> list[str]:
-        records = await records_of(kafka, parked_topic(GROUP).name, PARTITIONS)
+        records = await records_of(kafka, parked_topic(GROUP).name)
         reasons = [dict(record.headers)["parked-reason"].decode() for record in records]
         return reasons if len(reasons) == len(PARKED) else []
 

@@ -111,7 +111,7 @@ async def test_every_group_is_seen_to_have_caught_up_beyond_the_markers_of_trans
 def alone() -> Iterator[RunningSystem]:
     """config_service on a stack of its own, whose Kafka and PostgreSQL may be stopped."""
     name = "config_service"
-    with local_stack() as stack:
+    with local_stack(preloaded=[f"services.{name}.app"]) as stack:
         running = RunningSystem(
             stack,
             databases={name: stack.create_database(name)},

@@ -15,7 +15,7 @@ from deploy.local.topics import records_of
 from shared.contracts import CONFIGURATIONS_EVENTS
 from shared.kit.kafka import Kafka
 from tests.collector import Collector, Seen
-from tests.conftest import PARTITIONS, eventually
+from tests.conftest import eventually
 
 from .estates import ITEMS, Estate, World, order_body
 
@@ -153,7 +153,7 @@ async def test_the_wait_in_the_outbox_begins_within_the_request_and_ends_when_ka
     server, producer, consumer, _ = chain(told.configured, CREATED)
     prefix = world.system.environment["PORTFOLIO_BUS_TOPIC_PREFIX"]
     kafka = Kafka(world.system.stack.kafka, prefix, client_id="traces")
-    records = await records_of(kafka, CONFIGURATIONS_EVENTS.name, PARTITIONS)
+    records = await records_of(kafka, CONFIGURATIONS_EVENTS.name)
     place = (
         int(consumer.attributes["messaging.destination.partition.id"]),
         consumer.attributes["messaging.kafka.offset"],

@@ -18,7 +18,7 @@ from shared.contracts import (
     to_record,
 )
 from shared.kit.kafka import Kafka
-from tests.conftest import PARTITIONS, eventually
+from tests.conftest import eventually
 
 GROUP = "config_service.commands"
 
@@ -37,7 +37,7 @@ class Said:
 
 async def said_on(kafka: Kafka, topic: Topic, key: str) -> list[Said]:
     """Everything on `topic` under `key`, in its order."""
-    records = await records_of(kafka, topic.name, PARTITIONS)
+    records = await records_of(kafka, topic.name)
     found = [
         from_record(Record(topic=topic.name, key=record.key, value=record.value, headers=list(record.headers)))
         for record in records
@@ -91,7 +91,7 @@ async def parked_with(kafka: Kafka, key: bytes | None, count: int = 1) -> list[d
     """What is said of the messages that were parked under `key`, as soon as there are `count`."""
 
     async def there() -> list[dict[str, str]]:
-        records = await records_of(kafka, parked_topic(GROUP).name, PARTITIONS)
+        records = await records_of(kafka, parked_topic(GROUP).name)
         told = [
             {name: value.decode() for name, value in record.headers if name.startswith("parked-")}
             for record in records

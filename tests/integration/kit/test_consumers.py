@@ -30,7 +30,7 @@ from shared.kit.refusals import Conflict
 from shared.kit.skipping import NotSkippedError, Skipped, skip
 from shared.kit.subscriber import RefusedEvents, Subscriber
 from shared.kit.unit_of_work import Database, UnitOfWork
-from tests.conftest import PARTITIONS, eventually
+from tests.conftest import eventually
 
 from .bench import CLIENT, consuming, make_topics, producing, send
 from .crash_driver import order_placed
@@ -77,7 +77,7 @@ async def all_taken(database: Database, orders: Sequence[UUID]) -> None:
 
 
 async def parked(kafka: Kafka) -> list[dict[str, str]]:
-    records = await records_of(kafka, parked_topic(GROUP).name, PARTITIONS)
+    records = await records_of(kafka, parked_topic(GROUP).name)
     return [{name: value.decode() for name, value in r.headers if name.startswith("parked-")} for r in records]
 
 
@@ -234,7 +234,7 @@ async def test_what_cannot_be_read_is_parked_whole_with_its_reason_and_holds_not
         await send(kafka, after)
         await all_taken(database, [before.id, after.id])
         (entry,) = await eventually(lambda: parked(kafka))
-    (record,) = await records_of(kafka, parked_topic(GROUP).name, PARTITIONS)
+    (record,) = await records_of(kafka, parked_topic(GROUP).name)
 
     assert entry["parked-reason"] == reason
     assert (entry["parked-topic"], entry["parked-group"]) == (ORDERS_EVENTS.name, GROUP)
@@ -255,7 +255,7 @@ async def test_a_parked_message_can_be_redriven_to_its_group_alone(
         assert await redrive(kafka, GROUP) == 1
         await all_taken(database, [order.id])
 
-    assert len(await records_of(kafka, ORDERS_EVENTS.name, PARTITIONS)) == 1, "the origin got nothing"
+    assert len(await records_of(kafka, ORDERS_EVENTS.name)) == 1, "the origin got nothing"
 
 
 async def test_a_message_too_large_to_park_whole_is_parked_in_parts_and_comes_back_whole(
@@ -293,7 +293,7 @@ async def test_a_parking_that_was_broken_off_between_two_parts_does_not_spoil_th
     way_back = taker.subscriber.all_topics[-1].name
     async with _large_redrives(kafka, way_back):
         assert await _once_allowed(lambda: redrive(kafka, GROUP)) == 1
-    (back,) = await records_of(kafka, way_back, PARTITIONS)
+    (back,) = await records_of(kafka, way_back)
 
     assert (back.key, back.value, tuple(back.headers[:230])) == (record.key, record.value, headers)
 

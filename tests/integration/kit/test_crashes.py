@@ -64,7 +64,7 @@ async def test_a_process_killed_there_loses_nothing_and_doubles_no_effect(
     assert sorted(taken) == sorted(row.id for row in effects), "each committed change has exactly one effect"
 
     first_copies: dict[UUID, list[UUID]] = defaultdict(list)
-    for record in await records_of(kafka, ORDERS_EVENTS.name, PARTITIONS):
+    for record in await records_of(kafka, ORDERS_EVENTS.name):
         if record.value != b"\xff":
             placed = OrderPlaced.model_validate_json(record.value)
             if placed.id not in first_copies[placed.account_id]:
@@ -74,5 +74,5 @@ async def test_a_process_killed_there_loses_nothing_and_doubles_no_effect(
         written[row.account_id].append(row.id)
     assert first_copies == written, "the topic holds what was committed, nothing else, in commit order per account"
 
-    parked = await records_of(kafka, parked_topic(GROUP).name, PARTITIONS)
+    parked = await records_of(kafka, parked_topic(GROUP).name)
     assert {dict(record.headers)["parked-id"] for record in parked} == {f"{GROUP}/{ORDERS_EVENTS.name}/0/0".encode()}

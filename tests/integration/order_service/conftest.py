@@ -1,6 +1,6 @@
 """The order service's parts on a database and topics of their own for each module."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import uuid4
 
 import pytest
@@ -25,16 +25,17 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 
 @pytest.fixture(scope="module")
-async def service(stack: Stack, issuer: Issuer) -> AsyncIterator[Service]:
+async def service(
+    stack: Stack, issuer: Issuer, migrated_database: Callable[[str | None], Awaitable[str]]
+) -> AsyncIterator[Service]:
     """The service, migrated; nothing of it runs."""
-    name = f"orders_{uuid4().hex[:12]}"
     settings = Settings.model_validate(
         {
-            "database_url": stack.create_database(name),
+            "database_url": await migrated_database("services.order_service"),
             "kafka": stack.kafka,
             "issuer_url": issuer.url,
             "http_port": issuer.another_port,
-            "topic_prefix": f"{name}.",
+            "topic_prefix": f"orders_{uuid4().hex[:12]}.",
             "partitions": 3,
             "version_wait": 0.3,
         }

@@ -1,6 +1,6 @@
 """The dispatcher's parts on a database and topics of their own for each module."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import uuid4
 
 import aiohttp
@@ -29,15 +29,14 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 
 @pytest.fixture(scope="module")
-def settings(stack: Stack, issuer: Issuer) -> Settings:
-    name = f"webhooks_{uuid4().hex[:12]}"
+async def settings(stack: Stack, issuer: Issuer, migrated_database: Callable[[str | None], Awaitable[str]]) -> Settings:
     return Settings.model_validate(
         {
-            "database_url": stack.create_database(name),
+            "database_url": await migrated_database("services.webhook_dispatcher"),
             "kafka": stack.kafka,
             "issuer_url": issuer.url,
             "secret_keys": new_sealing_key(),
-            "topic_prefix": f"{name}.",
+            "topic_prefix": f"webhooks_{uuid4().hex[:12]}.",
             "partitions": 3,
             "deliver_to": "127.0.0.0/8",
             "deliver_to_ports": "9,80,443,1024-65535",

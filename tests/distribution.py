@@ -1,6 +1,7 @@
 """Which tests run in one worker, one after the other, and which of them begin first."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import PurePath
 from typing import Final
 
@@ -9,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: Files, and folders, whose tests share a running system: each start of one costs as much as dozens of tests. They
 #: stay in one worker; any other file is a group of its own.
-SHARING: Final[Sequence[Sequence[str]]] = (
+SHARING: Final[Sequence[tuple[str, ...]]] = (
     (
         "tests/stories/test_demo.py",
         "tests/stories/test_originals.py",
@@ -22,7 +23,7 @@ SHARING: Final[Sequence[Sequence[str]]] = (
 )
 
 #: What takes longest begins first, or one worker is left with it at the end while the others have nothing to do.
-LONGEST: Final[Sequence[str]] = (
+LONGEST: Final[tuple[str, ...]] = (
     *SHARING[0],
     "tests/stories",
     "tests/integration/local_stack",
@@ -52,7 +53,8 @@ def _file_of(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-def _first_of(places: Sequence[str], file: str) -> int:
+@cache
+def _first_of(places: tuple[str, ...], file: str) -> int:
     """The number of the first place that the file is, or lies in; the number of places where there is none."""
     path = PurePath(file)
     return next((number for number, place in enumerate(places) if path.is_relative_to(place)), len(places))

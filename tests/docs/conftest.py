@@ -6,10 +6,9 @@ import pytest
 
 from deploy.local.services import RunningSystem, running_system
 from deploy.local.stack import Stack
-from tests.conftest import PARTITIONS
 
 
 @pytest.fixture(scope="session")
 def system(stack: Stack) -> Iterator[RunningSystem]:
-    with running_system(stack, environment={"PORTFOLIO_BUS_PARTITIONS": str(PARTITIONS)}) as running:
+    with running_system(stack) as running:
         yield running

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -109,16 +110,14 @@ _TO_CANCEL = text(
 
 _DUE = text(
     """
-    SELECT client_id, id, created_at, cancelled_at FROM rebalancing_executions
+    SELECT client_id, id, created_at, cancelled_at, due_at FROM rebalancing_executions
     WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT 1
     """
 )
 
-#: Puts an execution behind the others that are due, or lets it be once nothing is left to do. What it asks of other
-#: tables may be older than the row that it waited for, which does no harm: then there is something left. Whoever found
-#: nothing to do leaves alone what somebody has made due since it began to look: a cancellation, or another's share.
-_PUT_OFF = text(
-    """
+#: Gives an execution its next turn, or none once nothing is left to do. What it asks of other tables may be older than
+#: the row that it waited for, which does no harm: then there is something left.
+_NEXT_TURN = """
     UPDATE rebalancing_executions AS e
     SET due_at = CASE WHEN EXISTS (
                             SELECT FROM rebalancing_targets AS t
@@ -128,13 +127,24 @@ _PUT_OFF = text(
                             WHERE o.execution_id = e.id AND o.status = 'NEW' AND o.client_id = e.client_id))
                       THEN statement_timestamp() + make_interval(secs => :seconds) END
     WHERE client_id = :client_id AND id = :id
-      AND (:seconds = 0 OR due_at IS NULL OR due_at <= statement_timestamp() - make_interval(secs => :looked_for))
-    """
-)
+"""
+_COME_AGAIN = text(_NEXT_TURN)
+
+#: Whoever found nothing to do leaves alone what somebody has made due since it looked: a cancellation, or another's
+#: share. Which of them was first no time would tell, since a cancellation may have begun, and waited, before the look.
+_PUT_OFF = text(f"{_NEXT_TURN} AND due_at = :seen")
 
 _EXECUTIONS = table(
     "rebalancing_executions", column("client_id"), column("id"), column("created_at"), column("cancelled_at")
 )
+
+
+@dataclass(frozen=True)
+class Due:
+    """An execution whose turn it is, and since when: another turn has another time."""
+
+    execution: Execution
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -232,19 +242,20 @@ async def to_cancel(connection: AsyncConnection, execution: Execution, *, at_mos
     return None if row is None else ToCancel(row.accounts, row.headers)
 
 
-async def due(connection: AsyncConnection) -> Execution | None:
+async def due(connection: AsyncConnection) -> Due | None:
     """The execution that has waited longest to be worked on."""
     row = (await connection.execute(_DUE)).one_or_none()
-    return None if row is None else _execution_of(row)
+    return None if row is None else Due(_execution_of(row), row.due_at)
 
 
-async def put_off(connection: AsyncConnection, execution: Execution, *, seconds: float, looked_for: float) -> None:
-    """Let an execution wait for its next turn, at least for `seconds`; for ever if it is done.
+async def come_again(connection: AsyncConnection, execution: Execution) -> None:
+    """Let an execution have its next turn behind the others that are due; none if it is done."""
+    await connection.execute(_COME_AGAIN, _named(execution) | {"seconds": 0})
 
-    `looked_for` is how long ago the caller began to look at it, in seconds: unless `seconds` is 0, what was made due
-    since then stays due.
-    """
-    await connection.execute(_PUT_OFF, _named(execution) | {"seconds": seconds, "looked_for": looked_for})
+
+async def put_off(connection: AsyncConnection, due: Due, *, seconds: float) -> None:
+    """Let an execution wait that had nothing to do, for ever if it is done; one that is due anew by now stays so."""
+    await connection.execute(_PUT_OFF, _named(due.execution) | {"seconds": seconds, "seen": due.at})
 
 
 def _named(execution: Execution) -> dict[str, Any]:

@@ -6,7 +6,6 @@ what is left. So ten thousand accounts are not locked together while their order
 them, and a process that dies leaves nothing but accounts that are still noted. A cancellation goes the same two steps.
 """
 
-import time
 from uuid import UUID
 
 from shared.contracts import RebalancingCancellationReason
@@ -50,25 +49,25 @@ async def work_on(database: Database, execution: Execution, *, waits: bool = Fal
 
     `waits` says to wait for a share that somebody else is making, instead of passing over it.
     """
-    began = time.monotonic()
     async with database.unit_of_work() as work:
         done = await _make_orders(work, execution, waits=waits)
     if not done:
         async with database.unit_of_work() as work:
             done = await _cancel_orders(work, execution)
-    async with database.unit_of_work() as work:
-        looked_for = time.monotonic() - began
-        await executions.put_off(work.connection, execution, seconds=0 if done else _LATER, looked_for=looked_for)
+    if done:
+        async with database.unit_of_work() as work:
+            await executions.come_again(work.connection, execution)
     return done > 0
 
 
 async def work_on_next(database: Database) -> bool:
     """Work on the execution that has waited longest; answers whether there was one."""
     async with database.reading() as connection:
-        execution = await executions.due(connection)
-    if execution is not None:
-        await work_on(database, execution)
-    return execution is not None
+        due = await executions.due(connection)
+    if due is not None and not await work_on(database, due.execution):
+        async with database.unit_of_work() as work:
+            await executions.put_off(work.connection, due, seconds=_LATER)
+    return due is not None
 
 
 async def _make_orders(work: UnitOfWork, execution: Execution, *, waits: bool) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.order_service import use_cases
 from services.order_service.domain import Execution, ExecutionNotFound, Targets
-from services.order_service.storage import execution_orders, executions
+from services.order_service.storage import execution_orders
 from services.order_service.use_cases import AT_ONCE
 from shared.contracts import (
     CancelOrder,
@@ -23,6 +23,7 @@ from shared.contracts import (
     RequestRebalancing,
     StartRebalancingOrder,
 )
+from tests.conftest import eventually
 
 from .statements import counted
 from .world import World, a_record, account_state, configured, deleted
@@ -258,10 +259,14 @@ async def test_making_and_cancelling_an_execution_at_the_same_time_leave_none_of
 
 async def test_an_execution_that_is_cancelled_while_a_worker_looks_at_it_is_not_put_off(world: World) -> None:
     execution = await world.rebalanced(await world.an_account(version=1))
-    await world.commanded(CancelRebalancing(execution_id=execution.id))
-    async with world.database.unit_of_work() as work:
-        # It began to look before that, and found nothing: the accounts were in somebody else's hands.
-        await executions.put_off(work.connection, execution, seconds=60, looked_for=30)
+    due = "UPDATE rebalancing_executions SET due_at = statement_timestamp() WHERE id = :e RETURNING id"
+    assert len(await world.rows(due, e=execution.id)) == 1
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.TaskGroup() as tasks, world.database.unit_of_work(world.cause) as work:
+        await use_cases.cancel_rebalancing(work, world.cause, execution.id)
+        # It begins to look before that is committed, finds nothing to do, and comes to say so.
+        tasks.create_task(use_cases.work_on_next(world.database))
+        await eventually(lambda: world.rows(waits))
 
     await world.worked()
     assert await _counts(world, execution.id) == (0, {"CANCELLED": 1})

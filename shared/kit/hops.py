@@ -23,10 +23,8 @@ from .tracing import Attributes, Kind, Span, Spans, Tracer, sampled_trace_in
 class Send(Protocol):
     """What puts a message on its way."""
 
-    def __call__(
-        self, topic: str, partition: int, key: str, value: bytes, headers: Headers, *, last: bool = False
-    ) -> None:
-        """The `last` one on its partition, or not."""
+    def __call__(self, topic: str, partition: int, key: str, value: bytes, headers: Headers) -> None:
+        """Behind those that were put on their way before."""
 
 
 class Published(Spans):
@@ -38,20 +36,20 @@ class Published(Spans):
         self._tracer = tracer
         self._send = send
 
-    def send(self, topic: str, partition: int, key: str, value: bytes, headers: Headers, *, last: bool = False) -> None:
+    def send(self, topic: str, partition: int, key: str, value: bytes, headers: Headers) -> None:
         """Put a message on its way, under the context of its own hop."""
         parent = headers.get("traceparent")
-        if isinstance(parent, str) and sampled_trace_in(parent):
+        if parent is not None and sampled_trace_in(parent):
             attributes: Attributes = {
                 **_of_kafka("send", topic, partition, key),
-                "messaging.message.id": _text(headers.get("ce_id")),
-                "messaging.message.conversation_id": _text(headers.get("ce_correlationid")),
+                "messaging.message.id": headers.get("ce_id"),
+                "messaging.message.conversation_id": headers.get("ce_correlationid"),
             }
             since = _time(headers.get("ce_time"))
             span = self._tracer.span(Kind.PRODUCER, f"send {topic}", parent, attributes, since=since)
             self.add(span)
-            headers = {**headers, "traceparent": span.traceparent}
-        self._send(topic, partition, key, value, headers, last=last)
+            headers = {**headers, "traceparent": span.traceparent or parent}
+        self._send(topic, partition, key, value, headers)
 
 
 class Handled(Spans):
@@ -102,11 +100,11 @@ def _of_kafka(operation: str, topic: str, partition: int, key: str | None) -> At
     }
 
 
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")
 
 
-def _time(value: str | bytes | None) -> datetime | None:
+def _time(value: str | None) -> datetime | None:
     with suppress(ValueError):
-        return parse_time(_text(value) or "")
+        return parse_time(value or "")
     return None

@@ -12,15 +12,8 @@ from .producer import FencedProducer
 
 #: what a parked message may need: the original and where it came from
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
-#: large, since a relay sends thousands at a time: with aiokafka's 16 KiB every request carries thirty messages
-_BATCH_BYTES = 512 * 1024
 _TRANSACTION_MS = 10_000
 _REQUEST_MS = 5_000
-#: librdkafka would wait for up to ten seconds before it looks again for a broker that was away
-_BACKOFF_MS = 500
-_LINGER_MS = 5
-#: far above a relay's batch, far below what a process may have
-_BUFFERED_KIB = 64 * 1024
 
 #: as on a developer's machine
 _OPEN = KafkaSecurity()
@@ -68,23 +61,8 @@ class Kafka:
 
     def transactional_producer(self, transactional_id: str) -> FencedProducer:
         """A producer whose start fences the one before with the same id."""
-        return FencedProducer(
-            {
-                **self.for_librdkafka,
-                "transactional.id": self.physical(transactional_id),
-                "transaction.timeout.ms": _TRANSACTION_MS,
-                "socket.timeout.ms": _REQUEST_MS,
-                "reconnect.backoff.max.ms": _BACKOFF_MS,
-                "message.max.bytes": MAX_REQUEST_BYTES,
-                "batch.size": _BATCH_BYTES,
-                "queue.buffering.max.kbytes": _BUFFERED_KIB,
-                # The wait for the acknowledgements sends at once, so this only lets batches fill up before it.
-                "linger.ms": _LINGER_MS,
-                # librdkafka's own would put keys on other partitions than everybody else does.
-                "partitioner": "murmur2_random",
-                "acks": "all",
-            }
-        )
+        connecting = {**self.for_aiokafka, "request_timeout_ms": _REQUEST_MS}
+        return FencedProducer(connecting, self.physical(transactional_id), _TRANSACTION_MS)
 
     def producer(self, *, max_request_bytes: int = MAX_REQUEST_BYTES) -> AIOKafkaProducer:
         """An idempotent producer for what needs no transaction: parked and redriven messages."""

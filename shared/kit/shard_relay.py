@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from operator import itemgetter
 
 import asyncpg
 import orjson
@@ -37,6 +38,7 @@ _ROUND = 20.0
 _PUBLISH_SECONDS = 30.0
 #: how many messages are handed to the producer before the event loop may turn
 _SENT_AT_ONCE = 500
+_TOPIC = itemgetter(3)
 
 #: waits until everything before these offsets can be read, and fails where it cannot
 Readable = Callable[[Mapping[TopicPartition, int]], Awaitable[None]]
@@ -122,7 +124,6 @@ class ShardRelay:
         self._news.set()
         while await self._told():
             began = time.monotonic()
-            producer.poll()
             rows, snapshot = await self._read(self.cursor, at_most)
             if rows:
                 await self._publish(producer, rows)
@@ -171,15 +172,13 @@ class ShardRelay:
         await producer.delivered(deadline - time.monotonic())
         reached(Boundary.RELAY_PRODUCED)
         await producer.commit(deadline - time.monotonic())
-        self._published.update(row["topic"] for row in rows)
+        self._published.update(map(_TOPIC, rows))
         reached(Boundary.RELAY_PUBLISHED)
 
     async def _send(self, send: Send, rows: Sequence[asyncpg.Record]) -> None:
         partition_of, physical = self._leases.database.outbox.partition_of, self._kafka.physical
-        places = [(physical(row["topic"]), partition_of(row["key"])) for row in rows]
-        last = {place: number for number, place in enumerate(places)}
-        for number, (place, (*_, key, headers, payload)) in enumerate(zip(places, rows, strict=True)):
-            send(*place, key, payload, orjson.loads(headers), last=last[place] == number)
+        for number, (_, _, _, topic, key, headers, payload) in enumerate(rows):
+            send(physical(topic), partition_of(key), key, payload, orjson.loads(headers))
             if number % _SENT_AT_ONCE == _SENT_AT_ONCE - 1:
                 await asyncio.sleep(0)
 

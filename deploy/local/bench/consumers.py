@@ -95,9 +95,10 @@ async def _send(topic: Backlog, messages: int) -> None:
     for first in range(0, messages, ROWS):
         producer.begin()
         for order, record in zip(orders[first : first + ROWS], records[first : first + ROWS], strict=True):
-            headers: Headers = dict(record.headers)
+            headers: Headers = {name: value.decode() for name, value in record.headers}
             partition = partition_of(order.key, DEFAULT_PARTITIONS)
             producer.send(topic.kafka.physical(record.topic), partition, order.key, record.value, headers)
+        await producer.delivered(_SECONDS)
         await producer.commit(_SECONDS)
     await producer.close()
 

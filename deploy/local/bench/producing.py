@@ -36,6 +36,7 @@ async def _produce(bootstrap: str, prefix: str, messages: int) -> float:
         producer.begin()
         for number in range(first, min(first + ROWS, messages)):
             producer.send(topic, *ready[number % len(ready)], payload, headers)
+        await producer.delivered(_SECONDS)
         await producer.commit(_SECONDS)
     rate = messages / (time.monotonic() - began)
     await producer.close()

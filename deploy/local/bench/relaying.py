@@ -21,6 +21,7 @@ from deploy.local.bench.backlog import SOURCE
 from deploy.local.bench.orders import an_order
 from shared.contracts import new_id
 from shared.contracts.topics import DEFAULT_PARTITIONS
+from shared.kit import quick_start
 from shared.kit.cause import Cause
 from shared.kit.kafka import Kafka
 from shared.kit.logs import configure_logs
@@ -64,6 +65,8 @@ async def _relay(dsn: str, bootstrap: str, prefix: str, orders: str = "0", per_s
     database = database_of(dsn)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Relay(database, Kafka(bootstrap, prefix, client_id="bench"), "bench").run(lambda: None))
+        # As a service does.
+        quick_start.keep_what_is_there()
         await asyncio.sleep(SETTLE)
         await write(database, int(orders), int(per_second))
 

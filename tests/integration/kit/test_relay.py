@@ -6,10 +6,10 @@ import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -178,7 +178,7 @@ async def test_a_relay_that_was_fenced_cannot_publish_what_it_had_read(kafka: Ka
     await first.delivered(seconds=20)
     second = kafka.transactional_producer("relay-test.relay.0")
     await second.start()
-    with pytest.raises(PRODUCER_FAULTS, match="FENCED"):
+    with pytest.raises(PRODUCER_FAULTS, match="InvalidProducerEpoch"):
         await first.commit(seconds=20)
     await asyncio.gather(first.close(), second.close())
 
@@ -190,11 +190,9 @@ async def test_a_batch_of_which_the_broker_refuses_one_message_is_not_published(
     await producer.start()
     producer.begin()
     producer.send(kafka.physical(topic), 0, "k", b"good", {"ce_id": "1"})
-    # It passes our own bound, and not the topic's.
     producer.send(kafka.physical(topic), 1, "k", os.urandom(MAX_MESSAGE_BYTES * 2), {"ce_id": "2"})
-    await producer.delivered(seconds=20)
-    with pytest.raises(PRODUCER_FAULTS, match="fail"):
-        await producer.commit(seconds=20)
+    with pytest.raises(PRODUCER_FAULTS, match="MessageSizeTooLarge"):
+        await producer.delivered(seconds=20)
     await producer.close()
     await next_one.start()
     next_one.begin()
@@ -299,11 +297,8 @@ async def test_a_relay_can_be_stopped_while_the_broker_does_not_answer(database:
             await connection.execute(text("SELECT count(*) FROM relay_leases WHERE holder IS NOT NULL"))
         ).scalar_one()
     assert left == 0, "its leases are given back"
-    assert not [name for name in _thread_names() if name.startswith("rdk:")], "its producers are gone"
-
-
-def _thread_names() -> list[str]:
-    return [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+    open_to = {each.raddr.port for each in psutil.Process().net_connections() if each.raddr}
+    assert int(stack.kafka.rpartition(":")[2]) not in open_to, "its producers are gone"
 
 
 @pytest.mark.usefixtures("topic")

@@ -126,10 +126,10 @@ async def test_spans_end_together_and_have_failed_where_the_block_has(collector:
 async def test_a_message_of_a_recorded_trace_goes_out_under_its_own_hop_and_others_as_they_are(
     collector: Collector,
 ) -> None:
-    sent: list[tuple[str, int, str, bytes, Headers, bool]] = []
+    sent: list[tuple[str, int, str, bytes, Headers]] = []
 
-    def send(topic: str, partition: int, key: str, value: bytes, headers: Headers, *, last: bool = False) -> None:
-        sent.append((topic, partition, key, value, headers, last))
+    def send(topic: str, partition: int, key: str, value: bytes, headers: Headers) -> None:
+        sent.append((topic, partition, key, value, headers))
 
     written = datetime.now(UTC) - timedelta(seconds=2)
     traced: Headers = {"ce_id": "m", "ce_time": written.isoformat(), "ce_correlationid": "c", "traceparent": PARENT}
@@ -137,13 +137,13 @@ async def test_a_message_of_a_recorded_trace_goes_out_under_its_own_hop_and_othe
     async with tracing(collector) as tracer:
         with Published(tracer, send) as published:
             for headers in [traced, *others]:
-                published.send("p.orders.events.v1", 3, "key", b"{}", headers, last=headers is others[-1])
+                published.send("p.orders.events.v1", 3, "key", b"{}", headers)
 
     (seen,) = collector.spans
     assert sent == [
-        ("p.orders.events.v1", 3, "key", b"{}", {**traced, "traceparent": seen.traceparent}, False),
-        ("p.orders.events.v1", 3, "key", b"{}", others[0], False),
-        ("p.orders.events.v1", 3, "key", b"{}", others[1], True),
+        ("p.orders.events.v1", 3, "key", b"{}", {**traced, "traceparent": seen.traceparent}),
+        ("p.orders.events.v1", 3, "key", b"{}", others[0]),
+        ("p.orders.events.v1", 3, "key", b"{}", others[1]),
     ]
     assert (seen.name, seen.kind, seen.parent_id) == ("send p.orders.events.v1", "PRODUCER", "00f067aa0ba902b7")
     assert seen.end - seen.start >= 2e9, "the wait in the outbox is part of it"

@@ -143,7 +143,8 @@ def brokers_seen(bootstrap: str) -> int:
 def _broker(java: Sequence[str], directory: Path, seat: Seat, stop: signal.Signals) -> Command:
     return Command(
         name=seat.name,
-        argv=[*java, "kafka.Kafka", str(_configuration_of(directory, seat))],
+        # Libraries that it unpacks are left behind by one that is killed.
+        argv=[*java, f"-Djava.io.tmpdir={directory}", "kafka.Kafka", str(_configuration_of(directory, seat))],
         log=directory / f"{seat.name}.log",
         stop=stop,
     )

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from confluent_kafka import Producer
 
 from deploy.local.kafka import brokers_seen
 from deploy.local.loops import completed
@@ -64,6 +65,15 @@ def test_a_committed_record_comes_back_and_an_aborted_one_does_not(own_stack: St
         return await _first_record(own_stack.kafka, "transactions")
 
     assert completed(story()) == b"committed"
+
+
+def test_what_a_broker_unpacks_goes_with_its_data(own_stack: Stack) -> None:
+    completed(_make_topic(own_stack.kafka, "packed"))
+    producer = Producer({"bootstrap.servers": own_stack.kafka, "compression.type": "lz4"})
+    producer.produce("packed", b"x" * 1000)
+    assert producer.flush(20) == 0
+
+    assert list(own_stack.directory.glob("liblz4-java*.so")), "the library that reads it"
 
 
 def test_a_killed_broker_comes_back_with_its_records(own_stack: Stack) -> None:

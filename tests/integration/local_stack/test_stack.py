@@ -10,11 +10,14 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownTopicOrPartitionError
 from confluent_kafka import Producer
 
 from deploy.local.kafka import brokers_seen
 from deploy.local.loops import completed
 from deploy.local.stack import Stack, local_stack
+from deploy.local.topics import records_of
+from shared.kit.kafka import Kafka
 
 _READ_SECONDS = 60.0
 
@@ -65,6 +68,11 @@ def test_a_committed_record_comes_back_and_an_aborted_one_does_not(own_stack: St
         return await _first_record(own_stack.kafka, "transactions")
 
     assert completed(story()) == b"committed"
+
+
+def test_reading_a_topic_that_is_not_there_names_it(own_stack: Stack) -> None:
+    with pytest.raises(UnknownTopicOrPartitionError, match=r"old\.nothing"):
+        completed(records_of(Kafka(own_stack.kafka, "old."), "nothing"))
 
 
 def test_what_a_broker_unpacks_goes_with_its_data(own_stack: Stack) -> None:

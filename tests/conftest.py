@@ -36,7 +36,7 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("here")
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 -- each stack makes a folder of its own in it, under a name that nobody knows
-#: in bytes; what all workers have kept at once came to a third of it
+#: in bytes; what all workers have kept at once came to less than half of it
 _ROOM_IN_MEMORY = 12 * 1024**3
 
 #: how long before the alarm of pytest-timeout a coroutine is cancelled
@@ -120,7 +120,7 @@ def fresh_database(stack: Stack) -> Callable[[], str]:
 def migrated_database(stack: Stack) -> Callable[[str | None], Awaitable[str]]:
     """Makes databases with the tables of the service in a package (None: the kit's alone); answers the DSN.
 
-    They are copied from one that is migrated, which takes a fifth of the time of migrating each.
+    They are copied from one that is migrated, which takes less than half of the time of migrating each.
     """
     templates: dict[str | None, str] = {}
 

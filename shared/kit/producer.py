@@ -34,8 +34,13 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 Headers = dict[str, str]
 
-#: whatever a producer of this kind fails with: fenced, refused, out of time, or without a broker
-PRODUCER_FAULTS: tuple[type[Exception], ...] = (KafkaError, TimeoutError)
+
+class EndUnknownError(Exception):
+    """Kafka has a batch, and has not told where."""
+
+
+#: whatever a producer of this kind fails with: fenced, refused, out of time, without a broker, or not told where
+PRODUCER_FAULTS: tuple[type[Exception], ...] = (KafkaError, TimeoutError, EndUnknownError)
 
 _NOT_COORDINATED_YET = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
 _OF_ALL_REPLICAS = -1
@@ -132,7 +137,12 @@ class FencedProducer:
                 )
 
     def ends(self) -> Mapping[TopicPartition, int]:
-        """Where the delivered batch ends: one past the offset of the last message on each partition."""
+        """Where the delivered batch ends: one past the offset of the last message on each partition.
+
+        Raises EndUnknownError where Kafka has not told it of every partition: it must not count as readable.
+        """
+        if self._ends.keys() != self._batches.keys():
+            raise EndUnknownError
         return self._ends
 
     async def commit(self, seconds: float) -> None:
@@ -223,6 +233,8 @@ class FencedProducer:
         if code != _NO_ERROR:
             raise for_code(code)(f"{where.topic}/{where.partition}")
         self._sent[where] = self._sent.get(where, 0) + batches[where].messages
+        if offset < 0:
+            raise EndUnknownError
         self._ends[where] = offset + batches[where].messages
 
 

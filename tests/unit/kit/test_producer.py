@@ -11,7 +11,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from shared.kit.producer import PRODUCER_FAULTS, FencedProducer
+from shared.kit.producer import PRODUCER_FAULTS, EndUnknownError, FencedProducer
 
 TOPIC = "orders.events.v1"
 HERE, THERE = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 3)
@@ -28,6 +28,9 @@ class Brokers:
         self.asked: list[str] = []
         #: the codes of a kind of request, one for each time that it is asked
         self.codes: dict[type, Iterator[Any]] = {}
+        #: offsets that are told of partitions instead of their own, and partitions of which nothing is told
+        self.ends: dict[int, int] = {}
+        self.silent_about = set[int]()
         self.cluster = SimpleNamespace(leader_for_partition=self.leaders.get)
         self._topics = set[str]()
         self._conns: dict[Any, Any] = {}
@@ -65,7 +68,10 @@ class Brokers:
                     for partition, written in batches:
                         batch = DefaultRecordBatch(bytearray(written))
                         self.produced.append((broker, TopicPartition(topic, partition), batch))
-                        told.append((partition, code, 100 * partition + batch.base_sequence, -1))
+                        told.append(
+                            (partition, code, self.ends.get(partition, 100 * partition + batch.base_sequence), -1)
+                        )
+                told = [each for each in told if each[0] not in self.silent_about]
                 return SimpleNamespace(topics=[(TOPIC, told)])
         raise AssertionError(request)
 
@@ -179,6 +185,32 @@ async def test_a_partition_without_a_leader_fails_the_batch(
     fill(producer, HERE, 1)
     with pytest.raises(LeaderNotAvailableError):
         await producer.delivered(seconds=5)
+
+
+async def test_a_batch_whose_end_kafka_does_not_tell_does_not_count_as_delivered(
+    producer: FencedProducer, brokers: Brokers
+) -> None:
+    brokers.ends = {THERE.partition: -1}
+    producer.begin()
+    fill(producer, HERE, 1)
+    fill(producer, THERE, 1)
+    with pytest.raises(EndUnknownError) as caught:
+        await producer.delivered(seconds=5)
+    assert isinstance(caught.value, PRODUCER_FAULTS)
+
+
+async def test_a_batch_of_which_a_partition_is_not_told_of_has_no_end(
+    producer: FencedProducer, brokers: Brokers
+) -> None:
+    brokers.silent_about = {THERE.partition}
+    producer.begin()
+    fill(producer, HERE, 1)
+    fill(producer, THERE, 1)
+    with pytest.raises(EndUnknownError):
+        producer.ends()
+    await producer.delivered(seconds=5)
+    with pytest.raises(EndUnknownError):
+        producer.ends()
 
 
 async def test_one_that_was_given_up_sends_nothing(producer: FencedProducer, brokers: Brokers) -> None:
